@@ -1,0 +1,3 @@
+module github.com/steadyfx/steady
+
+go 1.26.0

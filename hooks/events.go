@@ -1,0 +1,203 @@
+package hooks
+
+import "time"
+
+// Event is one of the event structs of this package.
+type Event interface {
+	// EventName is the stable, dotted name, for example "circuit_breaker.opened".
+	EventName() string
+
+	kind() kind
+}
+
+// kind indexes the listeners of an event, so that an event that nobody wants costs one load.
+type kind uint8
+
+const (
+	circuitOpened kind = iota
+	circuitHalfOpened
+	circuitClosed
+	circuitRejected
+	retryAttempted
+	retryExhausted
+	bulkheadRejected
+	timedOut
+	idempotencyKeyHit
+	idempotencyConflict
+	idempotencyMismatch
+	idempotencyReleased
+	idempotencyClaimLost
+	idempotencyCompletionFailed
+	idempotencyStoreFailed
+	idempotencyCleaned
+	listenerPanicked
+	kinds
+)
+
+// CircuitOpened: a circuit breaker began to reject calls.
+type CircuitOpened struct {
+	Name       string        // of the breaker
+	Failures   int           // failures in the window when it tripped, or of the probe that failed
+	Calls      int           // calls in the window
+	RetryAfter time.Duration // until it lets a probe through; 0 if it was forced open and waits for a reset
+	Forced     bool          // opened by hand
+	At         time.Time
+}
+
+// CircuitHalfOpened: an open circuit breaker let its first probe through.
+type CircuitHalfOpened struct {
+	Name string
+	At   time.Time
+}
+
+// CircuitClosed: a circuit breaker lets calls through again.
+type CircuitClosed struct {
+	Name  string
+	Reset bool // closed by hand
+	At    time.Time
+}
+
+// CircuitRejected: a circuit breaker refused a call.
+type CircuitRejected struct {
+	Name       string
+	State      string        // "open", "half_open" (all probes in flight) or "forced_open"
+	RetryAfter time.Duration // 0 when unknown
+	At         time.Time
+}
+
+// RetryAttempted: an attempt failed and another one follows after Delay.
+type RetryAttempted struct {
+	Operation string // name of the retry policy
+	Attempt   int    // the attempt that failed, 1-based
+	Delay     time.Duration
+	Err       error
+	At        time.Time
+}
+
+// RetryExhausted: the last allowed attempt failed.
+type RetryExhausted struct {
+	Operation string
+	Attempts  int
+	Err       error
+	At        time.Time
+}
+
+// BulkheadRejected: a bulkhead refused a call.
+type BulkheadRejected struct {
+	Name   string
+	Reason string // "full", "timeout" or "canceled"
+	Waited time.Duration
+	At     time.Time
+}
+
+// TimedOut: an operation ran into the limit of a timeout policy.
+type TimedOut struct {
+	Operation string
+	Limit     time.Duration
+	At        time.Time
+}
+
+// IdempotencyKeyHit: a duplicate was answered with the stored result.
+type IdempotencyKeyHit struct {
+	Operation string
+	KeyDigest string // shortened hash of scope and key; the key itself is never published
+	Age       time.Duration
+	At        time.Time
+}
+
+// IdempotencyConflict: a duplicate came while the first call was still running.
+type IdempotencyConflict struct {
+	Operation  string
+	KeyDigest  string
+	RetryAfter time.Duration
+	At         time.Time
+}
+
+// IdempotencyMismatch: a key came again with another payload.
+type IdempotencyMismatch struct {
+	Operation string
+	KeyDigest string
+	At        time.Time
+}
+
+// IdempotencyReleased: a call failed and gave its key back, so that a retry runs it again.
+type IdempotencyReleased struct {
+	Operation string
+	KeyDigest string
+	At        time.Time
+}
+
+// IdempotencyClaimLost: a call that was still running found its claim taken over; its result was not stored.
+type IdempotencyClaimLost struct {
+	Operation string
+	KeyDigest string
+	At        time.Time
+}
+
+// IdempotencyCompletionFailed: a call succeeded, but its result could not be stored. The key stays blocked until its
+// lease ends; after that a duplicate runs again.
+type IdempotencyCompletionFailed struct {
+	Operation string
+	KeyDigest string
+	Err       error
+	At        time.Time
+}
+
+// IdempotencyStoreFailed: the store did not answer a claim.
+type IdempotencyStoreFailed struct {
+	Operation string
+	Err       error
+	At        time.Time
+}
+
+// IdempotencyCleaned: the janitor removed expired records.
+type IdempotencyCleaned struct {
+	Removed int
+	Elapsed time.Duration
+	Err     error // why it stopped early, or nil
+	At      time.Time
+}
+
+// ListenerPanicked: a listener of the bus panicked while it handled Event.
+type ListenerPanicked struct {
+	Event string // EventName of the event it was given
+	Value any    // what it panicked with
+	Stack []byte
+	At    time.Time
+}
+
+func (CircuitOpened) EventName() string               { return "circuit_breaker.opened" }
+func (CircuitHalfOpened) EventName() string           { return "circuit_breaker.half_opened" }
+func (CircuitClosed) EventName() string               { return "circuit_breaker.closed" }
+func (CircuitRejected) EventName() string             { return "circuit_breaker.rejected" }
+func (RetryAttempted) EventName() string              { return "retry.attempted" }
+func (RetryExhausted) EventName() string              { return "retry.exhausted" }
+func (BulkheadRejected) EventName() string            { return "bulkhead.rejected" }
+func (TimedOut) EventName() string                    { return "timeout.expired" }
+func (IdempotencyKeyHit) EventName() string           { return "idempotency.hit" }
+func (IdempotencyConflict) EventName() string         { return "idempotency.conflict" }
+func (IdempotencyMismatch) EventName() string         { return "idempotency.mismatch" }
+func (IdempotencyReleased) EventName() string         { return "idempotency.released" }
+func (IdempotencyClaimLost) EventName() string        { return "idempotency.claim_lost" }
+func (IdempotencyCompletionFailed) EventName() string { return "idempotency.completion_failed" }
+func (IdempotencyStoreFailed) EventName() string      { return "idempotency.store_failed" }
+func (IdempotencyCleaned) EventName() string          { return "idempotency.cleaned" }
+func (ListenerPanicked) EventName() string            { return "hooks.listener_panicked" }
+
+func (CircuitOpened) kind() kind               { return circuitOpened }
+func (CircuitHalfOpened) kind() kind           { return circuitHalfOpened }
+func (CircuitClosed) kind() kind               { return circuitClosed }
+func (CircuitRejected) kind() kind             { return circuitRejected }
+func (RetryAttempted) kind() kind              { return retryAttempted }
+func (RetryExhausted) kind() kind              { return retryExhausted }
+func (BulkheadRejected) kind() kind            { return bulkheadRejected }
+func (TimedOut) kind() kind                    { return timedOut }
+func (IdempotencyKeyHit) kind() kind           { return idempotencyKeyHit }
+func (IdempotencyConflict) kind() kind         { return idempotencyConflict }
+func (IdempotencyMismatch) kind() kind         { return idempotencyMismatch }
+func (IdempotencyReleased) kind() kind         { return idempotencyReleased }
+func (IdempotencyClaimLost) kind() kind        { return idempotencyClaimLost }
+func (IdempotencyCompletionFailed) kind() kind { return idempotencyCompletionFailed }
+func (IdempotencyStoreFailed) kind() kind      { return idempotencyStoreFailed }
+func (IdempotencyCleaned) kind() kind          { return idempotencyCleaned }
+func (ListenerPanicked) kind() kind            { return listenerPanicked }
