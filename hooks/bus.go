@@ -25,8 +25,12 @@ type listener struct{ call func(context.Context, Event) }
 
 // On runs fn in line for every event of type E, or for every event if E is [Event]: on the goroutine that caused it,
 // before that goes on, in the order in which the listeners were added. The context is the one of the call that
-// caused the event. The returned function removes fn; it may be called more than once, and from fn.
+// caused the event. The returned function removes fn; it may be called more than once, and from fn. An event that is
+// on its way meanwhile can still reach fn.
 func On[E Event](b *Bus, fn func(ctx context.Context, e E)) (remove func()) {
+	if b == nil {
+		return func() {}
+	}
 	l := &listener{call: func(ctx context.Context, e Event) {
 		if e, ok := e.(E); ok {
 			fn(ctx, e)
@@ -116,7 +120,7 @@ func (b *Bus) deliver(ctx context.Context, l *listener, e Event) {
 type Stats struct {
 	Panics  uint64 // calls of listeners that panicked
 	Queued  int    // events that wait in the queues of subscriptions now
-	Dropped uint64 // events that found the queue of a subscription full or closed
+	Dropped uint64 // events that found the queue of a subscription full or closed, or that a Close left unhandled
 }
 
 // Stats returns a snapshot. The counts of removed subscriptions are not in it.
@@ -132,15 +136,10 @@ func (b *Bus) Stats() Stats {
 	return s
 }
 
-func (b *Bus) currentSubscriptions() []*Subscription {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.subscriptions)
-}
-
 // Close stops all subscriptions from taking new events and waits until what is queued has been handled, or until ctx
 // ends; then it returns the context's error and what is left is dropped. Listeners of [On] keep working, so that
-// the last events of a shutdown are not lost. Close may be called more than once.
+// the last events of a shutdown are not lost. Close may be called more than once, but not from a subscription's
+// function.
 func (b *Bus) Close(ctx context.Context) error {
 	if b == nil {
 		return nil
@@ -152,10 +151,30 @@ func (b *Bus) Close(ctx context.Context) error {
 	for _, sub := range subs {
 		sub.stop()
 	}
+	var err error
 	for _, sub := range subs {
-		if err := sub.drained(ctx); err != nil {
-			return err
+		if e := sub.drained(ctx); e != nil {
+			err = e
 		}
 	}
-	return nil
+	return err
+}
+
+func (b *Bus) currentSubscriptions() []*Subscription {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.subscriptions)
+}
+
+func (b *Bus) add(s *Subscription) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.stopped = b.closed
+	b.subscriptions = append(b.subscriptions, s)
+}
+
+func (b *Bus) forget(s *Subscription) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subscriptions = slices.DeleteFunc(b.subscriptions, func(other *Subscription) bool { return other == s })
 }

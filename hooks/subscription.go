@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"context"
-	"slices"
 	"sync"
 )
 
@@ -26,19 +25,19 @@ type Subscription struct {
 }
 
 // Subscribe runs fn for every event of type E, or for every event if E is [Event], off the path of the call that
-// caused it: one at a time, in order, from a queue of the given length (0: [DefaultQueue]). An event that finds the
-// queue full is dropped and counted; the call that caused it never waits. [Bus.Close] waits for what is queued. On a
-// closed bus nothing is delivered.
+// caused it: one at a time, in order, from a queue of the given length (0 or less: [DefaultQueue]). An event that
+// finds the queue full is dropped and counted; the call that caused it never waits. [Bus.Close] waits for what is
+// queued. On a closed bus nothing is delivered.
 func Subscribe[E Event](b *Bus, queue int, fn func(e E)) *Subscription {
+	if b == nil {
+		b = new(Bus) // on which nobody can emit
+	}
 	if queue <= 0 {
 		queue = DefaultQueue
 	}
 	s := &Subscription{bus: b, queue: make([]Event, queue), fn: func(e Event) { fn(e.(E)) }}
+	b.add(s) // first, so that whatever it is given is seen by Close and Stats
 	s.remove = On(b, func(_ context.Context, e E) { s.push(e) })
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.subscriptions = append(b.subscriptions, s)
-	s.stopped = b.closed
 	return s
 }
 
@@ -128,10 +127,8 @@ func (s *Subscription) drained(ctx context.Context) error {
 // from the subscription's own function.
 func (s *Subscription) Close(ctx context.Context) error {
 	s.remove()
-	s.bus.mu.Lock()
-	s.bus.subscriptions = slices.DeleteFunc(s.bus.subscriptions, func(other *Subscription) bool { return other == s })
-	s.bus.mu.Unlock()
 	s.stop()
+	defer s.bus.forget(s) // last, so that a Bus.Close meanwhile waits too
 	return s.drained(ctx)
 }
 
@@ -142,7 +139,7 @@ func (s *Subscription) Queued() int {
 	return s.n
 }
 
-// Dropped returns the number of events that found the queue full or closed.
+// Dropped returns the number of events that found the queue full or closed, or that a Close left unhandled.
 func (s *Subscription) Dropped() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // FieldError is one mistake in a configuration. It satisfies errors.Is(err, [ErrConfiguration]).
@@ -33,6 +34,42 @@ func (c *Checks) That(ok bool, field, problem string, args ...any) {
 	}
 }
 
+// Include records the mistakes in err, which another Validate or constructor returned. With a path, their fields are
+// prefixed by it and a dot, and the path takes the place of an owner.
+func (c *Checks) Include(path string, err error) {
+	switch {
+	case err == nil:
+	case path == "":
+		c.errs = append(c.errs, err)
+	default:
+		for _, mistake := range mistakes(err) {
+			if field, ok := mistake.(*FieldError); ok {
+				mistake = &FieldError{Field: path + "." + field.Field, Problem: field.Problem}
+			}
+			c.errs = append(c.errs, mistake)
+		}
+	}
+}
+
+// mistakes takes what [Checks.Err] put together apart again. Any other error stays whole.
+func mistakes(err error) []error {
+	if !errors.As(err, new(*FieldError)) {
+		return []error{err}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		var all []error
+		for _, joined := range e.Unwrap() {
+			all = append(all, mistakes(joined)...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return mistakes(e.Unwrap())
+	default:
+		return []error{err}
+	}
+}
+
 // maxNameLength bounds what ends up in logs, metrics and health pages.
 const maxNameLength = 128
 
@@ -40,10 +77,8 @@ const maxNameLength = 128
 func (c *Checks) Name(name string) {
 	c.That(name != "", "name", "must not be empty")
 	c.That(len(name) <= maxNameLength, "name", "must be at most %d bytes, got %d", maxNameLength, len(name))
-	c.That(strings.IndexFunc(name, isControl) < 0, "name", "must not hold control characters, got %q", name)
+	c.That(strings.IndexFunc(name, unicode.IsControl) < 0, "name", "must not hold control characters, got %q", name)
 }
-
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // Err returns all mistakes, joined, or nil. With an owner, such as `retry "payments"`, it comes first in the message.
 func (c *Checks) Err(owner string) error {

@@ -41,5 +41,8 @@ type Direct struct{}
 // Execute calls op.
 func (Direct) Execute(ctx context.Context, op Operation) error { return op(ctx) }
 
+// Compose returns next.
+func (Direct) Compose(next Policy) Policy { return next }
+
 // Sequential reports true.
 func (Direct) Sequential() bool { return true }

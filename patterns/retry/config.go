@@ -103,8 +103,11 @@ func (j *Jitter) UnmarshalText(text []byte) error {
 
 // MarshalText writes what UnmarshalText reads.
 func (j Jitter) MarshalText() ([]byte, error) {
-	if j == NoJitter {
+	switch j {
+	case NoJitter:
 		return []byte("false"), nil
+	case 0:
+		return []byte("true"), nil
 	}
 	return strconv.AppendFloat(nil, float64(j), 'g', -1, 64), nil
 }

@@ -1,0 +1,152 @@
+package bulkhead
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/patterns"
+)
+
+// Bulkhead runs a bounded number of operations at once. It is safe for concurrent use.
+type Bulkhead struct {
+	name    string
+	timeout time.Duration
+	bus     *hooks.Bus
+	slots   slots
+
+	full, timedOut, canceled atomic.Uint64 // rejections
+}
+
+var (
+	_ patterns.Layer      = (*Bulkhead)(nil)
+	_ patterns.Composer   = (*Bulkhead)(nil)
+	_ patterns.Sequential = (*Bulkhead)(nil)
+)
+
+// Option changes how a [Bulkhead] is built.
+type Option func(*Bulkhead)
+
+// WithBus sends [hooks.BulkheadRejected] to bus.
+func WithBus(bus *hooks.Bus) Option { return func(b *Bulkhead) { b.bus = bus } }
+
+// New returns a bulkhead with all its slots free. The name appears in errors and events. The error lists everything
+// that is wrong with name and cfg; it satisfies errors.Is(err, [patterns.ErrConfiguration]).
+func New(name string, cfg Config, opts ...Option) (*Bulkhead, error) {
+	cfg = cfg.withDefaults()
+	var checks patterns.Checks
+	checks.Name(name)
+	checks.Include("", cfg.Validate())
+	if err := checks.Err(fmt.Sprintf("bulkhead %q", name)); err != nil {
+		return nil, err
+	}
+	b := &Bulkhead{
+		name: name, timeout: cfg.Timeout,
+		slots: slots{limit: uint64(cfg.MaxConcurrent), places: uint64(cfg.QueueSize)},
+	}
+	for _, opt := range opts {
+		opt(b)
+	}
+	return b, nil
+}
+
+// Name returns the name given to [New].
+func (b *Bulkhead) Name() string { return b.name }
+
+// Execute runs op in a slot, for which it waits in the queue if it must. Without a slot op is not run and the error is
+// a [*RejectedError]; that is so from the start if ctx has already ended. The slot becomes free when op returns, panics
+// or calls runtime.Goexit.
+func (b *Bulkhead) Execute(ctx context.Context, op patterns.Operation) error {
+	if err := b.acquire(ctx); err != nil {
+		return err
+	}
+	defer b.slots.release()
+	return op(ctx)
+}
+
+// Around is Execute with next.Execute(ctx, op) in the place of op(ctx).
+func (b *Bulkhead) Around(ctx context.Context, next patterns.Policy, op patterns.Operation) error {
+	if err := b.acquire(ctx); err != nil {
+		return err
+	}
+	defer b.slots.release()
+	return next.Execute(ctx, op)
+}
+
+// Compose returns a policy that runs next inside of this bulkhead.
+func (b *Bulkhead) Compose(next patterns.Policy) patterns.Policy { return patterns.Link(b, next) }
+
+// Sequential reports true.
+func (b *Bulkhead) Sequential() bool { return true }
+
+// acquire takes a slot, or returns a [*RejectedError].
+func (b *Bulkhead) acquire(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return b.reject(ctx, ReasonCanceled, 0)
+	}
+	if b.slots.take() {
+		return nil
+	}
+	return b.wait(ctx)
+}
+
+func (b *Bulkhead) wait(ctx context.Context) error {
+	if b.slots.full() {
+		return b.reject(ctx, ReasonFull, 0)
+	}
+	done := ctx.Done()
+	w, granted := b.slots.join()
+	if granted {
+		return nil
+	}
+	if w == nil {
+		return b.reject(ctx, ReasonFull, 0)
+	}
+	begun := time.Now()
+	timer := time.NewTimer(b.timeout)
+	defer timer.Stop()
+	select {
+	case <-w.granted:
+		granted = true
+	case <-timer.C:
+		granted = !b.slots.leave(w)
+	case <-done:
+		granted = !b.slots.leave(w)
+	}
+	waited := time.Since(begun)
+	switch {
+	case ctx.Err() != nil:
+		if granted {
+			b.slots.release()
+		}
+		return b.reject(ctx, ReasonCanceled, waited)
+	case !granted:
+		return b.reject(ctx, ReasonTimeout, waited)
+	default:
+		return nil
+	}
+}
+
+func (b *Bulkhead) reject(ctx context.Context, reason Reason, waited time.Duration) error {
+	e := &RejectedError{
+		Name: b.name, Reason: reason, Waited: waited,
+		MaxConcurrent: int(b.slots.limit), QueueSize: int(b.slots.places),
+	}
+	switch reason {
+	case ReasonFull:
+		b.full.Add(1)
+	case ReasonTimeout:
+		b.timedOut.Add(1)
+	case ReasonCanceled:
+		b.canceled.Add(1)
+		e.Err = ended(ctx)
+	}
+	if b.bus.Wanted(hooks.BulkheadRejected{}) { // else save the clock reading: rejecting must stay cheap under overload
+		hooks.Emit(ctx, b.bus, hooks.BulkheadRejected{
+			Name: b.name, Reason: string(reason), Waited: waited, At: time.Now(),
+		})
+	}
+	return e
+}

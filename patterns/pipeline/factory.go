@@ -1,0 +1,167 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/patterns"
+	"github.com/steadyfx/steady/patterns/bulkhead"
+	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/retry"
+	"github.com/steadyfx/steady/patterns/timeout"
+)
+
+// ErrUnknown is matched by the error of a [Factory] that was asked for a pipeline that it does not have.
+var ErrUnknown = errors.New("unknown pipeline")
+
+// FactoryConfig is what a [Factory] builds from. Zero Instances mean the DefaultConfig of that pattern for all names.
+type FactoryConfig struct {
+	CircuitBreakers *circuitbreaker.Registry // nil: a new one with the default configuration
+	Bulkheads       patterns.Instances[bulkhead.Config]
+	Retries         patterns.Instances[retry.Config]
+	Timeouts        patterns.Instances[timeout.Config]
+	Pipelines       map[string]Definition
+	Bus             *hooks.Bus
+}
+
+// Factory hands out the policies of a program by name, each made once and shared by all who ask for it, and the
+// pipelines that are composed of them. It is safe for concurrent use.
+type Factory struct {
+	circuitBreakers *circuitbreaker.Registry
+	bulkheads       shelf[bulkhead.Config, *bulkhead.Bulkhead]
+	retries         shelf[retry.Config, *retry.Policy]
+	timeouts        shelf[timeout.Config, *timeout.Policy]
+	pipelines       map[string]*Pipeline
+}
+
+// NewFactory makes a factory and all its pipelines, so that every mistake in cfg is known now, and reported at once.
+func NewFactory(cfg FactoryConfig) (*Factory, error) {
+	f := &Factory{circuitBreakers: cfg.CircuitBreakers, pipelines: map[string]*Pipeline{}}
+	if f.circuitBreakers == nil {
+		registry, err := circuitbreaker.NewRegistry(
+			patterns.Instances[circuitbreaker.Config]{}, circuitbreaker.WithBus(cfg.Bus))
+		if err != nil {
+			return nil, err
+		}
+		f.circuitBreakers = registry
+	}
+	if cfg.Bulkheads.Default == (bulkhead.Config{}) {
+		cfg.Bulkheads.Default = bulkhead.DefaultConfig() // its zero value has no queue
+	}
+	f.bulkheads.configs, f.bulkheads.make = cfg.Bulkheads, func(name string, c bulkhead.Config) (*bulkhead.Bulkhead, error) {
+		return bulkhead.New(name, c, bulkhead.WithBus(cfg.Bus))
+	}
+	f.retries.configs, f.retries.make = cfg.Retries, func(name string, c retry.Config) (*retry.Policy, error) {
+		return retry.New(name, c, retry.WithBus(cfg.Bus))
+	}
+	f.timeouts.configs, f.timeouts.make = cfg.Timeouts, func(name string, c timeout.Config) (*timeout.Policy, error) {
+		return timeout.New(name, c, timeout.WithBus(cfg.Bus))
+	}
+	var checks patterns.Checks
+	for _, name := range slices.Sorted(maps.Keys(cfg.Pipelines)) {
+		p, err := f.compose(name, cfg.Pipelines[name])
+		checks.Include("pipelines."+name, err)
+		f.pipelines[name] = p
+	}
+	if err := checks.Err(""); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Factory) compose(name string, def Definition) (*Pipeline, error) {
+	var checks patterns.Checks
+	checks.Name(name)
+	checks.That(len(def.Steps) > 0, "steps", "must not be empty")
+	p := &Pipeline{name: name}
+	seen := map[Reference]bool{}
+	for i, ref := range def.Steps {
+		checks.That(!seen[ref], "steps", "names %s %q twice", ref.Step, ref.Instance)
+		seen[ref] = true
+		policy, err := f.policy(ref)
+		checks.Include(fmt.Sprintf("steps[%d]", i), err)
+		p.steps = append(p.steps, Member{Step: ref.Step, Instance: ref.Instance, Policy: policy})
+	}
+	if err := checks.Err(""); err != nil {
+		return nil, err
+	}
+	p.chain = chainOf(p.steps)
+	return p, nil
+}
+
+func (f *Factory) policy(ref Reference) (patterns.Policy, error) {
+	switch ref.Step {
+	case Bulkhead:
+		return f.Bulkhead(ref.Instance)
+	case CircuitBreaker:
+		return f.CircuitBreaker(ref.Instance)
+	case Retry:
+		return f.Retry(ref.Instance)
+	case Timeout:
+		return f.Timeout(ref.Instance)
+	default:
+		var checks patterns.Checks
+		checks.That(false, "step", "unknown step %q; known: %s", ref.Step, joinSteps(Steps()))
+		return nil, checks.Err("")
+	}
+}
+
+// Get returns the pipeline called name. The error matches [ErrUnknown] and names the pipelines that there are.
+func (f *Factory) Get(name string) (*Pipeline, error) {
+	if p, ok := f.pipelines[name]; ok {
+		return p, nil
+	}
+	known := strings.Join(f.Names(), ", ")
+	if known == "" {
+		known = "none; define them under resilience.pipelines"
+	}
+	return nil, fmt.Errorf("%w %q; known: %s", ErrUnknown, name, known)
+}
+
+// Names returns the names of the pipelines, sorted.
+func (f *Factory) Names() []string { return slices.Sorted(maps.Keys(f.pipelines)) }
+
+// CircuitBreaker returns the circuit breaker called name and makes it if need be.
+func (f *Factory) CircuitBreaker(name string) (*circuitbreaker.Breaker, error) {
+	return f.circuitBreakers.GetOrCreate(name)
+}
+
+// Bulkhead returns the bulkhead called name and makes it if need be.
+func (f *Factory) Bulkhead(name string) (*bulkhead.Bulkhead, error) { return f.bulkheads.get(name) }
+
+// Retry returns the retry policy called name and makes it if need be.
+func (f *Factory) Retry(name string) (*retry.Policy, error) { return f.retries.get(name) }
+
+// Timeout returns the timeout policy called name and makes it if need be.
+func (f *Factory) Timeout(name string) (*timeout.Policy, error) { return f.timeouts.get(name) }
+
+// shelf makes the instances of one pattern on demand and keeps them.
+type shelf[C, P any] struct {
+	configs patterns.Instances[C]
+	make    func(name string, config C) (P, error)
+
+	mu   sync.Mutex
+	made map[string]P
+}
+
+func (s *shelf[C, P]) get(name string) (P, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.made[name]; ok {
+		return p, nil
+	}
+	p, err := s.make(name, s.configs.For(name))
+	if err != nil {
+		return p, err
+	}
+	if s.made == nil {
+		s.made = map[string]P{}
+	}
+	s.made[name] = p
+	return p, nil
+}

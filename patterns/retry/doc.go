@@ -1,0 +1,11 @@
+// Package retry runs an operation again after it failed, after a delay that grows from attempt to attempt and is
+// varied at random.
+//
+// Not every failure is worth another attempt. Unless it is told otherwise, a [Policy] passes on, as they are, an error
+// that another policy of this library made because it did not run the operation (patterns.ErrRejected: an open
+// circuit, a full bulkhead), and any error once the caller's context has ended. A rejection that comes after an attempt
+// that ran is wrapped, so that nobody reads from it that the operation was not run. A Policy never sleeps through a
+// deadline: if the caller's comes before the end of the delay, the call returns at once.
+//
+// Only repeat what may be repeated. An operation that changes something should carry an idempotency key.
+package retry

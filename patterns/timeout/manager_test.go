@@ -1,0 +1,141 @@
+package timeout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/patterns"
+	"github.com/steadyfx/steady/patterns/timeout"
+)
+
+func newManager(tb testing.TB, limit time.Duration, opts ...timeout.Option) *timeout.Manager {
+	tb.Helper()
+	m, err := timeout.NewManager(timeout.Config{Timeout: limit, Message: "Too slow"}, opts...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+func configure(tb testing.TB, m *timeout.Manager, operation string, limit time.Duration) {
+	tb.Helper()
+	if err := m.Configure(operation, limit); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestManagerHasALimitForEachOperation(t *testing.T) {
+	m := newManager(t, time.Minute)
+	configure(t, m, "charge", time.Second)
+	configure(t, m, "report", time.Hour)
+	configure(t, m, "charge", 2*time.Second)
+	for operation, want := range map[string]time.Duration{
+		"charge": 2 * time.Second, "report": time.Hour, "refund": time.Minute, "": time.Minute,
+	} {
+		if got := m.For(operation); got != want {
+			t.Errorf("%q: %v, want %v", operation, got, want)
+		}
+	}
+}
+
+func TestManagerRejectsMistakes(t *testing.T) {
+	if m, err := timeout.NewManager(timeout.Config{Timeout: -1}); m != nil || !errors.Is(err, patterns.ErrConfiguration) {
+		t.Errorf("got %v, %v", m, err)
+	}
+	m := newManager(t, time.Minute)
+	for _, tc := range []struct {
+		operation string
+		limit     time.Duration
+		field     string
+	}{
+		{"charge", 0, "timeout: "},
+		{"charge", -time.Second, "timeout: "},
+		{"", time.Second, "name: "},
+		{"a\x00b", time.Second, "name: "},
+	} {
+		err := m.Configure(tc.operation, tc.limit)
+		if !errors.Is(err, patterns.ErrConfiguration) || !strings.Contains(err.Error(), tc.field) {
+			t.Errorf("%q %v: got %v", tc.operation, tc.limit, err)
+		}
+	}
+	if got := m.For("charge"); got != time.Minute {
+		t.Errorf("a mistake changed the limit to %v", got)
+	}
+}
+
+func TestManagerRunsUnderTheLimitOfTheOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &hooks.Bus{}
+		announced := map[string]time.Duration{}
+		hooks.On(bus, func(_ context.Context, e hooks.TimedOut) { announced[e.Operation] = e.Limit })
+		m := newManager(t, time.Minute, timeout.WithBus(bus))
+		configure(t, m, "charge", time.Second)
+		for operation, want := range map[string]time.Duration{"charge": time.Second, "refund": time.Minute} {
+			begun := time.Now()
+			err := m.Run(t.Context(), operation, untilDone)
+			var e *timeout.Error
+			if !errors.As(err, &e) || e.Operation != operation || e.Limit != want || e.Message != "Too slow" {
+				t.Errorf("%s: got %#v", operation, err)
+			}
+			if time.Since(begun) != want || announced[operation] != want {
+				t.Errorf("%s: after %v, announced %v", operation, time.Since(begun), announced[operation])
+			}
+		}
+		if err := m.Run(t.Context(), "charge", func(context.Context) error { return errBoom }); err != errBoom {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestCallKeepsTheLimitItBeganWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, time.Minute)
+		begun := time.Now()
+		_ = m.Run(t.Context(), "charge", func(ctx context.Context) error {
+			configure(t, m, "charge", time.Second)
+			return untilDone(ctx)
+		})
+		if time.Since(begun) != time.Minute {
+			t.Errorf("ended after %v", time.Since(begun))
+		}
+	})
+}
+
+func TestManagerMayBeConfiguredWhileItRuns(t *testing.T) {
+	const writers, each = 8, 200
+	operation := func(writer, n int) string { return fmt.Sprintf("operation %d.%d", writer, n) }
+	m := newManager(t, time.Minute)
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			for n := range each {
+				configure(t, m, operation(i, n), time.Second)
+			}
+		})
+	}
+	wg.Go(func() {
+		for n := range each {
+			if limit := m.For(operation(0, n)); limit != time.Minute && limit != time.Second {
+				t.Errorf("limit %v", limit)
+			}
+			if err := m.Run(t.Context(), operation(1, n), func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	for i := range writers {
+		for n := range each {
+			if m.For(operation(i, n)) != time.Second {
+				t.Fatalf("the limit of %s is lost", operation(i, n))
+			}
+		}
+	}
+}
