@@ -1,0 +1,64 @@
+package idempotency
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"github.com/steadyfx/steady/patterns"
+)
+
+// Call says which action is meant. Two calls mean the same one if operation, scope and key are the same.
+type Call struct {
+	Operation   string // what is done, for example "charge"; required; named in errors and events
+	Scope       string // on whose behalf: a tenant, a principal; may be empty; never published
+	Key         string // required, at most Config.MaxKeyLength bytes; never published
+	Fingerprint []byte // of the payload, at most 64 bytes, see [Fingerprint]; empty: payloads are not compared
+}
+
+// Fingerprint returns the SHA-256 digest of parts. Where one part ends and the next begins counts.
+func Fingerprint(parts ...[]byte) []byte {
+	h := sha256.New()
+	for _, part := range parts {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		h.Write(part)
+	}
+	return h.Sum(nil)
+}
+
+// validate returns a *ConfigurationError for a call that no store should see.
+func (c Call) validate(maxKeyLength int) error {
+	var checks patterns.Checks
+	checks.That(c.Operation != "", "operation", "must not be empty")
+	checks.That(c.Key != "", "key", "must not be empty")
+	checks.That(len(c.Key) <= maxKeyLength, "key", "must be at most %d bytes, got %d", maxKeyLength, len(c.Key))
+	checks.That(len(c.Fingerprint) <= maxFingerprint, "fingerprint", "must be at most %d bytes, got %d",
+		maxFingerprint, len(c.Fingerprint))
+	if err := checks.Err(c.Operation); err != nil {
+		return &ConfigurationError{Err: err}
+	}
+	return nil
+}
+
+// storeKey joins what identifies the action. The lengths keep ("a", "bc") and ("ab", "c") apart.
+func (c Call) storeKey() string {
+	var key strings.Builder
+	key.Grow(len(c.Operation) + len(c.Scope) + len(c.Key) + 2*len("1048576:"))
+	for _, part := range [...]string{c.Operation, c.Scope} {
+		key.WriteString(strconv.Itoa(len(part)))
+		key.WriteByte(':')
+		key.WriteString(part)
+	}
+	key.WriteString(c.Key)
+	return key.String()
+}
+
+// digest is what events say of a store key.
+func digest(storeKey string) string {
+	sum := sha256.Sum256([]byte(storeKey))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,4 @@
+package idempotency
+
+// For tests outside of the package.
+var ParseKey = parseKey

@@ -1,0 +1,169 @@
+package idempotency
+
+import (
+	"bufio"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+// maxResponseBody is how much of a response is kept. One that grows beyond it is sent as it comes.
+const maxResponseBody = 1 << 20
+
+// recorder holds a response back until it is stored. A response that grows too large, is flushed or hijacked goes to
+// the client as the handler writes it from then on.
+type recorder struct {
+	w      http.ResponseWriter
+	header http.Header // the handler's; w's own is left alone until the response is sent
+
+	status   int         // 0: not written yet
+	sent     http.Header // header as it was when the status was written
+	length   int64       // as declared by Content-Length, or -1
+	written  int64
+	body     []byte
+	started  bool // status, header and body so far were sent
+	hijacked bool
+}
+
+func newRecorder(w http.ResponseWriter) *recorder {
+	return &recorder{w: w, header: w.Header().Clone(), length: -1}
+}
+
+// Header returns the header, which the handler may change until it writes the status.
+func (r *recorder) Header() http.Header { return r.header }
+
+// Unwrap lets http.ResponseController reach what r does not know.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.w }
+
+// WriteHeader records the status, the first time. An informational one is sent at once.
+func (r *recorder) WriteHeader(status int) {
+	switch {
+	case r.hijacked || r.status != 0:
+	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
+		replace(r.w.Header(), r.header)
+		r.w.WriteHeader(status)
+	default:
+		r.status, r.sent = status, r.header.Clone()
+		if length, err := strconv.ParseInt(r.header.Get("Content-Length"), 10, 64); err == nil && length >= 0 {
+			r.length = length
+		}
+	}
+}
+
+// Write records or sends a part of the body. It fails where that of net/http would.
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.hijacked {
+		return 0, http.ErrHijacked
+	}
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if r.status < 200 || r.status == http.StatusNoContent || r.status == http.StatusNotModified {
+		return 0, http.ErrBodyNotAllowed
+	}
+	r.written += int64(len(p))
+	if r.length >= 0 && r.written > r.length {
+		return 0, http.ErrContentLength
+	}
+	if !r.started && len(r.body)+len(p) <= maxResponseBody {
+		r.body = append(r.body, p...)
+		return len(p), nil
+	}
+	if err := r.start(); err != nil {
+		return 0, err
+	}
+	return r.w.Write(p)
+}
+
+// Flush sends what was written so far.
+func (r *recorder) Flush() { _ = r.FlushError() }
+
+// FlushError is Flush for http.ResponseController.
+func (r *recorder) FlushError() error {
+	if r.hijacked {
+		return http.ErrHijacked
+	}
+	if err := r.start(); err != nil {
+		return err
+	}
+	return http.NewResponseController(r.w).Flush()
+}
+
+// Hijack hands the connection to the handler. What was written before is sent first.
+func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if r.status != 0 && !r.hijacked {
+		if err := r.start(); err != nil {
+			return nil, nil, err
+		}
+	}
+	conn, rw, err := http.NewResponseController(r.w).Hijack()
+	if err == nil {
+		r.hijacked = true
+	}
+	return conn, rw, err
+}
+
+// start sends what was recorded so far; from then on nothing is.
+func (r *recorder) start() error {
+	if r.started {
+		return nil
+	}
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	r.started = true
+	replace(r.w.Header(), r.sent)
+	r.w.WriteHeader(r.status)
+	body := r.body
+	r.body = nil
+	if len(body) == 0 {
+		return nil
+	}
+	_, err := r.w.Write(body)
+	return err
+}
+
+// result is called once the handler is done. It returns what to store, or errNotStored if a later request with the
+// same key is to be handled anew.
+func (r *recorder) result() ([]byte, error) {
+	switch {
+	case r.hijacked:
+		return tombstone(), nil
+	case r.status == 0:
+		r.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case !kept(r.status):
+		return nil, errNotStored
+	case r.started:
+		return tombstone(), nil
+	default:
+		return encodeResponse(r.status, r.sent, r.body), nil
+	}
+}
+
+// finish sends what was held back. What the handler has put into the header since it wrote the status goes along: of
+// that, net/http takes the trailers.
+func (r *recorder) finish() {
+	if r.hijacked {
+		return
+	}
+	_ = r.start() // fails only for a client that is gone
+	header := r.w.Header()
+	for name, values := range r.header {
+		if !slices.Equal(values, r.sent[name]) {
+			header[name] = values
+		}
+	}
+}
+
+// replace makes dst the same as src.
+func replace(dst, src http.Header) {
+	clear(dst)
+	maps.Copy(dst, src)
+}

@@ -1,0 +1,94 @@
+package memstore_test
+
+import (
+	"context"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/steadyfx/steady/patterns/idempotency"
+	"github.com/steadyfx/steady/stores/memstore"
+)
+
+func BenchmarkClaimComplete(b *testing.B) {
+	for _, entries := range []int{10_000, 1_000_000} {
+		b.Run("entries="+strconv.Itoa(entries), func(b *testing.B) {
+			b.Run("serial", func(b *testing.B) {
+				m, keys := filled(b, entries)
+				i := entries
+				b.ReportAllocs()
+				for b.Loop() {
+					pair(b, m, keys[i%len(keys)])
+					i++
+				}
+			})
+			b.Run("parallel", func(b *testing.B) {
+				m, keys := filled(b, entries)
+				var worker atomic.Int64
+				b.ReportAllocs()
+				b.RunParallel(func(pb *testing.PB) {
+					for i := entries + int(worker.Add(1))*entries/64; pb.Next(); i++ {
+						pair(b, m, keys[i%len(keys)])
+					}
+				})
+			})
+		})
+	}
+}
+
+func BenchmarkReplay(b *testing.B) {
+	m, keys := filled(b, 10_000)
+	req := idempotency.ClaimRequest{Lease: time.Minute}
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		req.Key = keys[i%10_000]
+		if _, err := m.Claim(context.Background(), req); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+}
+
+// BenchmarkGC is the cost of a garbage collection while the store holds a million records.
+func BenchmarkGC(b *testing.B) {
+	m, _ := filled(b, 1_000_000)
+	for b.Loop() {
+		runtime.GC()
+	}
+	runtime.KeepAlive(m)
+}
+
+// filled returns a full store, and keys, of which the store holds the first half.
+func filled(b *testing.B, entries int) (*memstore.Idempotency, []string) {
+	b.Helper()
+	m, err := memstore.NewIdempotency(memstore.Config{MaxEntries: entries})
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := make([]string, 2*entries)
+	for i := range keys {
+		keys[i] = "order-" + strconv.Itoa(i)
+	}
+	for _, key := range keys[:entries] {
+		pair(b, m, key)
+	}
+	return m, keys
+}
+
+var result = make([]byte, 100)
+
+func pair(b *testing.B, m *memstore.Idempotency, key string) {
+	c, err := m.Claim(context.Background(), idempotency.ClaimRequest{Key: key, Lease: 30 * time.Second, Retention: time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if c.Outcome != idempotency.Acquired {
+		return
+	}
+	if err := m.Complete(context.Background(), key, c.Token, result, time.Hour); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,328 @@
+package memstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/steadyfx/steady/patterns"
+	"github.com/steadyfx/steady/patterns/idempotency"
+)
+
+// backend is the name that errors carry.
+const backend = idempotency.MemoryBackend
+
+// Config says how much an [Idempotency] may hold.
+type Config struct {
+	// MaxEntries is how many records are kept, pending ones included. When a new key needs room, an expired record
+	// goes first, then the result that was stored longest ago. A pending claim is never evicted. Zero: 10,000.
+	MaxEntries int
+}
+
+// Idempotency is an [idempotency.Store] in memory. Use [NewIdempotency]. All methods are safe for concurrent use.
+//
+// Keys are spread over shards, each with a lock of its own that is held for a few map and slice operations and never
+// while waiting. Of a key only the SHA-256 is kept, and records live in flat slices, so the garbage collector finds
+// one pointer for each stored result and none for the rest.
+//
+// A fence is the wall clock in microseconds at the time of the acquisition, or one more than the last one of the
+// shard: it grows for as long as the process lives, whatever becomes of the record, and after a restart too unless
+// the wall clock was set back.
+type Idempotency struct {
+	start   time.Time
+	epoch   int64 // start in microseconds of Unix time: what fences count from
+	max     int64
+	total   atomic.Int64  // records, plus room reserved for records about to be made; never above max
+	results atomic.Uint64 // results stored so far: their order across shards
+	shards  [shardCount]shard
+}
+
+// NewIdempotency returns an empty store, or an [*idempotency.ConfigurationError].
+func NewIdempotency(cfg Config) (*Idempotency, error) {
+	if cfg.MaxEntries == 0 {
+		cfg.MaxEntries = idempotency.DefaultConfig().MaxEntries
+	}
+	var checks patterns.Checks
+	checks.That(cfg.MaxEntries >= 1, "max_entries", "must be at least 1, got %d", cfg.MaxEntries)
+	checks.That(cfg.MaxEntries <= math.MaxInt32, "max_entries", "must be at most %d, got %d", math.MaxInt32, cfg.MaxEntries)
+	if err := checks.Err("memory"); err != nil {
+		return nil, &idempotency.ConfigurationError{Err: err}
+	}
+	start := time.Now()
+	m := &Idempotency{start: start, epoch: start.UnixMicro(), max: int64(cfg.MaxEntries)}
+	for i := range m.shards {
+		m.shards[i].init()
+	}
+	return m, nil
+}
+
+// Claim asks to be the one who acts for the key. If the store is full of pending claims, the error is an
+// [*idempotency.StoreError].
+func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (idempotency.Claim, error) {
+	const op = "claim"
+	if err := checkContext(ctx, op); err != nil {
+		return idempotency.Claim{}, err
+	}
+	if err := req.Validate(); err != nil {
+		return idempotency.Claim{}, err
+	}
+	s, slot, err := m.lockOrAdd(digest(req.Key), op)
+	if err != nil {
+		return idempotency.Claim{}, err
+	}
+	defer s.unlock()
+	now := m.now()
+	r := &s.records[slot]
+	switch {
+	case !r.live(now):
+		s.acquire(slot, m.fenceAt(now), now, after(now, req.Lease), req.Fingerprint)
+		token := idempotency.Token{Owner: r.owner, Fence: r.fence}
+		return idempotency.Claim{Outcome: idempotency.Acquired, Token: token, Fence: r.fence}, nil
+	case r.mismatches(req.Fingerprint):
+		return idempotency.Claim{Outcome: idempotency.Mismatch, Fence: r.fence}, nil
+	case r.status == idempotency.StatusPending:
+		left := max(time.Duration(r.deadline-now), time.Millisecond)
+		return idempotency.Claim{Outcome: idempotency.InProgress, RetryAfter: left, Fence: r.fence}, nil
+	default:
+		return idempotency.Claim{
+			Outcome: idempotency.Done, Value: []byte(s.values[slot]), Age: time.Duration(now - r.stored), Fence: r.fence,
+		}, nil
+	}
+}
+
+// Complete stores the result of the claim's owner. Completing again with the same token while the result lives
+// changes nothing and is not an error.
+func (m *Idempotency) Complete(
+	ctx context.Context, key string, token idempotency.Token, value []byte, ttl time.Duration,
+) error {
+	if err := checkContext(ctx, "complete"); err != nil {
+		return err
+	}
+	if err := idempotency.ValidateTTL(ttl); err != nil {
+		return err
+	}
+	s, slot, found := m.lock(digest(key))
+	defer s.unlock()
+	now := m.now()
+	if !found || s.records[slot].owner != token.Owner {
+		return idempotency.ErrClaimLost
+	}
+	if r := &s.records[slot]; r.status == idempotency.StatusComplete {
+		if !r.live(now) {
+			return idempotency.ErrClaimLost
+		}
+		return nil
+	}
+	s.complete(slot, m.results.Add(1), now, retained(now, ttl), value)
+	return nil
+}
+
+// Extend lets the owner's claim last for lease from now.
+func (m *Idempotency) Extend(ctx context.Context, key string, token idempotency.Token, lease time.Duration) error {
+	if err := checkContext(ctx, "extend"); err != nil {
+		return err
+	}
+	if err := idempotency.ValidateLease(lease); err != nil {
+		return err
+	}
+	s, slot, found := m.lock(digest(key))
+	defer s.unlock()
+	if !found || !s.records[slot].claimedBy(token) {
+		return idempotency.ErrClaimLost
+	}
+	s.extend(slot, after(m.now(), lease))
+	return nil
+}
+
+// Release gives the owner's claim back.
+func (m *Idempotency) Release(ctx context.Context, key string, token idempotency.Token) error {
+	if err := checkContext(ctx, "release"); err != nil {
+		return err
+	}
+	s, slot, found := m.lock(digest(key))
+	defer s.unlock()
+	if !found || !s.records[slot].claimedBy(token) {
+		return idempotency.ErrClaimLost
+	}
+	m.remove(s, slot)
+	return nil
+}
+
+// Get returns the result of a complete, unexpired record.
+func (m *Idempotency) Get(ctx context.Context, key string) (value []byte, found bool, err error) {
+	if err := checkContext(ctx, "get"); err != nil {
+		return nil, false, err
+	}
+	s, slot, found := m.lock(digest(key))
+	defer s.unlock()
+	if !found || !s.records[slot].live(m.now()) || s.records[slot].status != idempotency.StatusComplete {
+		return nil, false, nil
+	}
+	return []byte(s.values[slot]), true, nil
+}
+
+// GetRecord returns the unexpired record of a key.
+func (m *Idempotency) GetRecord(ctx context.Context, key string) (rec idempotency.Record, found bool, err error) {
+	if err := checkContext(ctx, "get"); err != nil {
+		return idempotency.Record{}, false, err
+	}
+	s, slot, found := m.lock(digest(key))
+	defer s.unlock()
+	if !found || !s.records[slot].live(m.now()) {
+		return idempotency.Record{}, false, nil
+	}
+	r := &s.records[slot]
+	rec = idempotency.Record{
+		Status: r.status, Fence: r.fence, CreatedAt: m.start.Add(time.Duration(r.created)),
+		Fingerprint: append([]byte(nil), r.fingerprint()...),
+	}
+	if r.deadline != never {
+		rec.ExpiresAt = m.start.Add(time.Duration(r.deadline))
+	}
+	if r.status == idempotency.StatusComplete {
+		rec.Value = []byte(s.values[slot])
+	}
+	return rec, true, nil
+}
+
+// Set stores a result for ttl, whoever holds the key. It makes a new record: with no fingerprint, and with a higher
+// fence than any before. If the store is full of pending claims, the error is an [*idempotency.StoreError].
+func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	const op = "set"
+	if err := checkContext(ctx, op); err != nil {
+		return err
+	}
+	if err := idempotency.ValidateTTL(ttl); err != nil {
+		return err
+	}
+	s, slot, err := m.lockOrAdd(digest(key), op)
+	if err != nil {
+		return err
+	}
+	defer s.unlock()
+	now := m.now()
+	s.acquire(slot, m.fenceAt(now), now, never, nil)
+	s.complete(slot, m.results.Add(1), now, retained(now, ttl), value)
+	return nil
+}
+
+// Delete removes the record of a key.
+func (m *Idempotency) Delete(ctx context.Context, key string) error {
+	if err := checkContext(ctx, "delete"); err != nil {
+		return err
+	}
+	s, slot, found := m.lock(digest(key))
+	defer s.unlock()
+	if found {
+		m.remove(s, slot)
+	}
+	return nil
+}
+
+// Acquire is Claim for callers that finish with Set or Delete. The ttl is a lease: at least a millisecond.
+func (m *Idempotency) Acquire(ctx context.Context, key string, ttl time.Duration) (bool, error) {
+	c, err := m.Claim(ctx, idempotency.ClaimRequest{Key: key, Lease: ttl})
+	return c.Outcome == idempotency.Acquired, err
+}
+
+// CleanupExpired removes at most limit expired records, those that expired first in their shard first, and returns
+// how many it removed.
+func (m *Idempotency) CleanupExpired(ctx context.Context, limit int) (int, error) {
+	if err := checkContext(ctx, "cleanup"); err != nil {
+		return 0, err
+	}
+	removed := 0
+	for i := range m.shards {
+		removed += m.cleanup(&m.shards[i], limit-removed)
+	}
+	return removed, nil
+}
+
+// Ping reports nothing but the error of its context.
+func (m *Idempotency) Ping(ctx context.Context) error { return checkContext(ctx, "ping") }
+
+// Has reports whether key has an unexpired record, pending or complete.
+func (m *Idempotency) Has(key string) bool {
+	s, slot, found := m.lock(digest(key))
+	defer s.unlock()
+	return found && s.records[slot].live(m.now())
+}
+
+// Size returns the number of records, those that have expired and were not yet removed included.
+func (m *Idempotency) Size() int {
+	n := 0
+	for i := range m.shards {
+		n += m.shards[i].size()
+	}
+	return n
+}
+
+// Stats counts the records of a store.
+type Stats struct {
+	Total   int // Active and Expired
+	Active  int // pending or complete
+	Expired int // not yet removed
+}
+
+// Stats counts the records. It looks at each of them, one shard after the other.
+func (m *Idempotency) Stats() Stats {
+	var st Stats
+	for i := range m.shards {
+		total, expired := m.shards[i].count(m.now)
+		st.Total += total
+		st.Expired += expired
+	}
+	st.Active = st.Total - st.Expired
+	return st
+}
+
+// Clear removes every record, pending claims included: their owners lose them.
+func (m *Idempotency) Clear() {
+	for i := range m.shards {
+		m.total.Add(-int64(m.shards[i].clear()))
+	}
+}
+
+// checkContext returns the error of a context that is over already.
+func checkContext(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return &idempotency.BackendError{Backend: backend, Op: op, Err: err}
+	}
+	return nil
+}
+
+// never is the deadline of a record without expiry, and what a deadline beyond the end of time becomes.
+const never = int64(math.MaxInt64)
+
+// now is the time since the store was made, in nanoseconds.
+func (m *Idempotency) now() int64 { return int64(time.Since(m.start)) }
+
+func (m *Idempotency) fenceAt(now int64) int64 { return m.epoch + now/int64(time.Microsecond) }
+
+func after(now int64, d time.Duration) int64 {
+	if int64(d) > never-now {
+		return never
+	}
+	return now + int64(d)
+}
+
+func retained(now int64, ttl time.Duration) int64 {
+	if ttl == 0 {
+		return never
+	}
+	return after(now, ttl)
+}
+
+func digest(key string) [sha256.Size]byte {
+	var buf [256]byte // spares keys of the usual length an allocation
+	return sha256.Sum256(append(buf[:0], key...))
+}
+
+func (m *Idempotency) errFull(op string) error {
+	return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf(
+		"all of the %d records are claims in progress; raise max_entries above the number of operations that run at once",
+		m.max)}
+}

@@ -1,0 +1,9 @@
+// Package storetest holds the conformance suites that every store must pass, those of this module and those of its
+// users:
+//
+//	func TestConformance(t *testing.T) {
+//		storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t) })
+//	}
+//
+// What a suite checks is what the comment of the interface says, no more: stores may differ where it leaves room.
+package storetest
