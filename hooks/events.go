@@ -134,8 +134,9 @@ type IdempotencyClaimLost struct {
 	At        time.Time
 }
 
-// IdempotencyCompletionFailed: a call succeeded, but its result could not be stored. The key stays blocked until its
-// lease ends; after that a duplicate runs again.
+// IdempotencyCompletionFailed: a call succeeded, but its result could not be stored. If the store did not take it, the
+// key stays blocked until its lease ends; after that a duplicate runs again. If it could not be encoded, the key stays
+// used, and a duplicate gets an error.
 type IdempotencyCompletionFailed struct {
 	Operation string
 	KeyDigest string
@@ -143,7 +144,7 @@ type IdempotencyCompletionFailed struct {
 	At        time.Time
 }
 
-// IdempotencyStoreFailed: the store did not answer a claim.
+// IdempotencyStoreFailed: the store did not answer a claim, or did not take a key back.
 type IdempotencyStoreFailed struct {
 	Operation string
 	Err       error

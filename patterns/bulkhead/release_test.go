@@ -116,7 +116,7 @@ func TestPitfall12GrantInTheMomentOfGivingUp(t *testing.T) {
 						inUse(t, b, 1, 0)
 						c.permit.Release()
 					} else {
-						c.rejection(t)
+						_ = c.rejection(t)
 					}
 					inUse(t, b, 0, 0)
 				})

@@ -27,8 +27,10 @@ type Result[T any] struct {
 //
 // The context of fn is derived from ctx. It is also cancelled, with [ErrClaimLost] as its cause, when the claim is lost
 // while fn runs. If fn succeeds all the same, its value is returned without an error, because the work is done, and
-// hooks.IdempotencyClaimLost says that the result was not stored. A result that the store does not take within 5 s is
-// returned likewise, with hooks.IdempotencyCompletionFailed: the key stays blocked until the lease ends.
+// hooks.IdempotencyClaimLost says that the result was not stored. A result that the store does not take within 5 s, or
+// the lease if that is shorter, is returned likewise, with hooks.IdempotencyCompletionFailed: the key stays blocked
+// until the lease ends. A value that JSON cannot hold, such as an infinite number, is returned with the same event; the
+// key is used up, and later calls get a [*StoreError].
 //
 // If fn fails, its error is returned as it is and the key is free again; if it panics or calls runtime.Goexit, that
 // goes on once the key is free. Storing and releasing go on when ctx is cancelled.
@@ -64,7 +66,7 @@ func do[T any](ctx context.Context, g *Guard, call Call, fn func(context.Context
 					Operation: call.Operation, KeyDigest: digest, Err: err, At: time.Now(),
 				}
 			})
-			return tombstone(), nil
+			stored = tombstone()
 		}
 		return stored, nil
 	})

@@ -100,7 +100,7 @@ func TestNilAndZeroResultsAreReplayed(t *testing.T) {
 func TestFailureIsReturnedAsItIsAndFreesTheKey(t *testing.T) {
 	g, events := newGuard(t, newStore(t), idempotency.Config{})
 	result, err := idempotency.Do(t.Context(), g, charge("k"), failing(7, errBoom))
-	if err != errBoom { //nolint:errorlint // the very same
+	if err != errBoom {
 		t.Errorf("got %v, want the function's error", err)
 	}
 	wantEqual(t, "result", result, idempotency.Result[int]{})

@@ -85,19 +85,22 @@ func (e *execution) release(ctx context.Context, lossKnown bool) {
 }
 
 // persist runs a write detached from the caller's cancellation, and repeats it with growing pauses while the backend
-// is not available and time is left. Both writes may be repeated when it is not known whether they reached the store.
+// is not available, until time is up. Both writes may be repeated when it is not known whether they reached the store.
 func (e *execution) persist(ctx context.Context, write func(context.Context) error) (attempts int, err error) {
 	limit := min(e.guard.cfg.Lease, maxStoreTime)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	started := time.Now()
-	for pause := limit / 50; ; pause *= 2 {
+	for pause := limit / 50; ; pause = min(2*pause, limit/10) {
 		attempts++
 		err = write(ctx)
-		if _, unavailable := errors.AsType[*BackendError](err); !unavailable || time.Since(started)+pause >= limit {
+		if _, unavailable := errors.AsType[*BackendError](err); !unavailable {
 			return attempts, err
 		}
-		time.Sleep(pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return attempts, err
+		}
 	}
 }
 

@@ -149,51 +149,57 @@ func TestFailedCallThatLostItsClaimLeavesTheKeyAlone(t *testing.T) {
 }
 
 func TestStoreThatIsDownForPartOfTheLeaseCostsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newStore(t)
-		began := time.Now()
-		store.before = func(_ context.Context, op string, _ int) error {
-			if since := time.Since(began); op == "extend" && since >= 10*time.Second && since < 28*time.Second {
-				return unavailable(op)
+	for _, down := range []struct{ from, to time.Duration }{
+		{10 * time.Second, 28 * time.Second}, {25 * time.Second, 48 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newStore(t)
+			began := time.Now()
+			store.before = func(_ context.Context, op string, _ int) error {
+				if since := time.Since(began); op == "extend" && since >= down.from && since < down.to {
+					return unavailable(op)
+				}
+				return nil
 			}
-			return nil
-		}
-		g, events := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
-		time.Sleep(time.Second)
-		cause, result := running(t, g, 2*time.Minute)
-		time.Sleep(5 * time.Second)
-		_, err := result()
-		wantEqual(t, "error", err, error(nil))
-		wantEqual(t, "cause", cause(), error(nil))
-		events.want(t)
-	})
+			g, events := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
+			time.Sleep(time.Second)
+			cause, result := running(t, g, 2*time.Minute)
+			_, err := result()
+			wantEqual(t, "error", err, error(nil))
+			wantEqual(t, "cause", cause(), error(nil))
+			events.want(t)
+		})
+	}
 }
 
 func TestStoreThatIsDownForTheWholeLeaseCancelsTheCall(t *testing.T) {
-	for _, hangs := range []bool{false, true} {
+	for _, test := range []struct {
+		lease time.Duration
+		hangs bool
+	}{{30 * time.Second, false}, {30 * time.Second, true}, {12 * time.Second, true}} {
 		synctest.Test(t, func(t *testing.T) {
 			store := newStore(t)
 			store.before = func(ctx context.Context, op string, _ int) error {
 				if op != "extend" {
 					return nil
 				}
-				if hangs {
+				if test.hangs {
 					<-ctx.Done()
 				}
 				return unavailable(op)
 			}
-			g, events := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
+			g, events := newGuard(t, store, idempotency.Config{Lease: test.lease})
 			began := time.Now()
 			cause, result := running(t, g, time.Hour)
 			err := cause()
 			if !errors.Is(err, idempotency.ErrClaimLost) || !errors.Is(err, errBoom) {
 				t.Errorf("cause: %v", err)
 			}
-			if took := time.Since(began).Truncate(time.Millisecond); took != 30*time.Second {
-				t.Errorf("cancelled after %v", took)
+			if took := time.Since(began).Truncate(time.Millisecond); took != test.lease {
+				t.Errorf("%+v: cancelled after %v", test, took)
 			}
-			if n := store.count("extend"); n < 3 {
-				t.Errorf("the store was asked %d times", n)
+			if n := store.count("extend"); n < 2 {
+				t.Errorf("%+v: the store was asked %d times", test, n)
 			}
 			if _, err := result(); err != nil {
 				t.Error(err)
@@ -204,49 +210,54 @@ func TestStoreThatIsDownForTheWholeLeaseCancelsTheCall(t *testing.T) {
 }
 
 func TestNoBeatOutlivesItsCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newStore(t)
-		var beating atomic.Int32
-		store.before = func(ctx context.Context, op string, _ int) error {
-			if op == "extend" {
-				beating.Add(1)
-				<-ctx.Done() // a slow store, which the end of the call interrupts
-				time.Sleep(time.Millisecond)
-				beating.Add(-1)
-				return unavailable(op)
+	for _, end := range []error{unavailable("extend"), idempotency.ErrClaimLost} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newStore(t)
+			var beating atomic.Int32
+			store.before = func(ctx context.Context, op string, _ int) error {
+				if op == "extend" {
+					beating.Add(1)
+					<-ctx.Done() // a slow store, which the end of the call interrupts
+					time.Sleep(time.Millisecond)
+					beating.Add(-1)
+					return end
+				}
+				return nil
 			}
-			return nil
-		}
-		g, events := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
-		began := time.Now()
-		_, _ = idempotency.Do(t.Context(), g, charge("k"), func(context.Context) (int, error) {
-			time.Sleep(11 * time.Second)
-			wantEqual(t, "beats in the call", beating.Load(), 1)
-			return 1, nil
+			g, events := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
+			began := time.Now()
+			_, _ = idempotency.Do(t.Context(), g, charge("k"), func(context.Context) (int, error) {
+				time.Sleep(11 * time.Second)
+				wantEqual(t, "beats in the call", beating.Load(), 1)
+				return 1, nil
+			})
+			wantEqual(t, "beats after the call", beating.Load(), 0)
+			wantEqual(t, "time", time.Since(began), 11*time.Second+time.Millisecond)
+			time.Sleep(time.Hour)
+			wantEqual(t, "extensions", store.count("extend"), 1)
+			events.want(t)
 		})
-		wantEqual(t, "beats after the call", beating.Load(), 0)
-		wantEqual(t, "time", time.Since(began), 11*time.Second+time.Millisecond)
-		time.Sleep(time.Hour)
-		wantEqual(t, "extensions", store.count("extend"), 1)
-		events.want(t)
-	})
+	}
 }
 
 func TestSlowClaimStillBeatsInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newStore(t)
-		store.after = func(_ context.Context, op string, _ int) error {
-			if op == "claim" {
-				time.Sleep(25 * time.Second) // the answer is long on its way
+	for _, slow := range []time.Duration{25 * time.Second, 40 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newStore(t)
+			store.after = func(_ context.Context, op string, _ int) error {
+				if op == "claim" {
+					time.Sleep(slow) // the answer is long on its way, or the process was suspended
+				}
+				return nil
 			}
-			return nil
-		}
-		g, _ := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
-		_, err := idempotency.Do(t.Context(), g, charge("k"), func(ctx context.Context) (int, error) {
-			synctest.Wait()
-			wantEqual(t, "extensions", store.count("extend"), 1)
-			return 1, ctx.Err()
+			g, events := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
+			_, err := idempotency.Do(t.Context(), g, charge("k"), func(ctx context.Context) (int, error) {
+				synctest.Wait()
+				wantEqual(t, "extensions", store.count("extend"), 1)
+				return 1, ctx.Err()
+			})
+			wantEqual(t, "error", err, error(nil))
+			events.want(t)
 		})
-		wantEqual(t, "error", err, error(nil))
-	})
+	}
 }

@@ -269,7 +269,7 @@ func TestRunningRequestIsAConflictAndAMismatchIsToldApart(t *testing.T) {
 
 func TestRetryAfterIsAtLeastASecond(t *testing.T) {
 	for left, want := range map[time.Duration]string{
-		time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90",
+		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90",
 	} {
 		g, _ := newGuard(t, answering{newStore(t), idempotency.Claim{Outcome: idempotency.InProgress, RetryAfter: left}},
 			idempotency.Config{})

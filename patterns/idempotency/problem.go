@@ -27,7 +27,7 @@ type problem struct {
 	retryAfter time.Duration // 0: no such header
 }
 
-// The titles of the first, the fourth and the fifth are those of the draft (section 2.7).
+// The titles of keyMissing, keyReused and outstanding are those of the draft (section 2.7).
 
 func keyMissing() problem {
 	return problem{

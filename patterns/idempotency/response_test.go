@@ -22,9 +22,19 @@ import (
 // serve starts a server with the middleware around h, and returns a function that posts to it.
 func serve(t *testing.T, h http.HandlerFunc) func() (answer, error) {
 	t.Helper()
-	server := httptest.NewServer(guarded(t, h))
+	server := httptest.NewUnstartedServer(guarded(t, h))
+	server.Config.ErrorLog = log.New(complaints{t}, "", 0)
+	server.Start()
 	t.Cleanup(server.Close)
 	return func() (answer, error) { return postTo(t.Context(), server, "k") }
+}
+
+// complaints fails a test for what the server logs.
+type complaints struct{ t *testing.T }
+
+func (c complaints) Write(p []byte) (int, error) {
+	c.t.Errorf("the server logged %q", p)
+	return len(p), nil
 }
 
 // wantGone posts again after a response that was not kept.
@@ -128,6 +138,9 @@ func TestResponseWriterBehavesLikeTheOneOfNetHTTP(t *testing.T) {
 		},
 		"body of 204": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
+			if _, err := w.Write(nil); err != nil {
+				panic(err)
+			}
 			n, err := io.WriteString(w, "body")
 			if n != 0 || !errors.Is(err, http.ErrBodyNotAllowed) {
 				panic(fmt.Sprint(n, err))
@@ -349,6 +362,25 @@ func TestResponseControllerReachesTheConnection(t *testing.T) {
 	if !errors.Is(hijack, http.ErrNotSupported) || !errors.Is(flush, http.ErrNotSupported) {
 		t.Errorf("Hijack: %v, Flush: %v", hijack, flush)
 	}
+}
+
+func FuzzStoredResponse(f *testing.F) {
+	for _, seed := range []string{
+		"", "\x01", "\x03", "\x03\xc8\x01\x00", "\x03\xc9\x01\x04Link\x02\x01a\x01b\x00body", "\x03\xc8\x01\x04Link\xff",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		g, _ := newGuard(t, answering{newStore(t), idempotency.Claim{Outcome: idempotency.Done, Value: stored}},
+			idempotency.Config{})
+		w := post(idempotency.Middleware(g, idempotency.SharedScope)(http.NotFoundHandler()), "k")
+		switch replayed := w.Header().Get("Idempotent-Replayed") == "true"; {
+		case replayed && w.Code >= 200 && w.Code < 500:
+		case !replayed && (w.Code == http.StatusGone || w.Code == http.StatusInternalServerError):
+		default:
+			t.Errorf("%q: status %d, replayed %t", stored, w.Code, replayed)
+		}
+	})
 }
 
 // disconnected is a client whose connection is broken.

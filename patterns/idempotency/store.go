@@ -22,7 +22,8 @@ type Store interface {
 
 	// Complete stores the result of the claim's owner for ttl (0: without expiry). The fingerprint stays. If the
 	// claim is no longer the owner's, nothing is written and the error is ErrClaimLost. A lapsed claim that nobody
-	// has taken over is still its owner's.
+	// has taken over is still its owner's. To complete again with the same token changes nothing and is not an
+	// error: the first answer may have been lost.
 	Complete(ctx context.Context, key string, token Token, value []byte, ttl time.Duration) error
 
 	// Extend lets the owner's claim last for lease from now, or answers ErrClaimLost.

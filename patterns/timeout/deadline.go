@@ -2,6 +2,7 @@ package timeout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -77,7 +78,7 @@ func (c *deadlineContext) expired() bool {
 		return false
 	}
 	err := c.Err()
-	return err == nil || err == context.DeadlineExceeded
+	return err == nil || errors.Is(err, context.DeadlineExceeded)
 }
 
 // passed reports whether the limit has passed.
@@ -89,6 +90,15 @@ func (c *deadlineContext) ownDeadline() time.Time {
 	return now.Add(c.policy.limit - (now.Sub(c.policy.start) - c.begun))
 }
 
+// timerDeadline is ownDeadline without a reading of the clock, where the monotonic time alone counts. The wall time is
+// off if the clock was set since policy.start; it is looked at only to compare deadlines.
+func (c *deadlineContext) timerDeadline() time.Time {
+	if _, ok := c.parent.Deadline(); ok {
+		return c.ownDeadline()
+	}
+	return c.policy.start.Add(c.begun).Add(c.policy.limit)
+}
+
 // delegate returns the context that answers for c, and makes it if there is none.
 func (c *deadlineContext) delegate() *standard {
 	for {
@@ -98,7 +108,7 @@ func (c *deadlineContext) delegate() *standard {
 		}
 		made := new(standard)
 		if current == nil {
-			made.Context, made.cancel = context.WithDeadline(c.parent, c.ownDeadline())
+			made.Context, made.cancel = context.WithDeadline(c.parent, c.timerDeadline())
 		} else {
 			// Whoever asks now has outlived the operation. What happens to the parent from here on no longer matters.
 			made.Context, made.cancel = context.WithCancel(context.WithoutCancel(c.parent))

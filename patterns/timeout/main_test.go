@@ -24,7 +24,7 @@ func newPolicy(tb testing.TB, limit time.Duration, opts ...timeout.Option) *time
 	return p
 }
 
-// untilDone is an operation that honours its context.
+// untilDone is an operation that honors its context.
 func untilDone(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()

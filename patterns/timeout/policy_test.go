@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -78,7 +77,7 @@ func TestOperationThatKeepsTheLimitIsReturnedAsItIs(t *testing.T) {
 	})
 }
 
-func TestOperationThatHonoursItsContextEndsAtTheLimit(t *testing.T) {
+func TestOperationThatHonorsItsContextEndsAtTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, err := timeout.New("charge", timeout.Config{Timeout: 2 * time.Second, Message: "The bank is slow"})
 		if err != nil {
@@ -89,10 +88,11 @@ func TestOperationThatHonoursItsContextEndsAtTheLimit(t *testing.T) {
 		if time.Since(begun) != 2*time.Second {
 			t.Errorf("returned after %v", time.Since(begun))
 		}
-		want := &timeout.Error{
+		want := timeout.Error{
 			Operation: "charge", Limit: 2 * time.Second, Message: "The bank is slow", Err: context.DeadlineExceeded,
 		}
-		if !reflect.DeepEqual(err, want) {
+		var got *timeout.Error
+		if !errors.As(err, &got) || *got != want {
 			t.Errorf("got %#v, want %#v", err, want)
 		}
 	})
@@ -210,15 +210,15 @@ func TestCallersOwnEndIsNotATimeoutOfThePolicy(t *testing.T) {
 		op      patterns.Operation
 		timeout bool
 	}{
-		"canceled, honoured":                     {canceledAfter(time.Second), untilDone, false},
+		"canceled, honored":                      {canceledAfter(time.Second), untilDone, false},
 		"canceled, ignored past the limit":       {canceledAfter(time.Second), sleep(2 * limit), false},
 		"canceled, asked, past the limit":        {canceledAfter(time.Second), sleepAsked(2 * limit), false},
 		"canceled after the limit, asked":        {canceledAfter(limit + 1), sleepAsked(2 * limit), true},
 		"canceled after the limit, unasked":      {canceledAfter(limit + 1), sleep(2 * limit), false}, // nobody can tell
-		"earlier deadline, honoured":             {deadlineAfter(time.Second), untilDone, false},
+		"earlier deadline, honored":              {deadlineAfter(time.Second), untilDone, false},
 		"earlier deadline, ignored":              {deadlineAfter(time.Second), sleep(2 * limit), false},
 		"earlier deadline, asked, ignored":       {deadlineAfter(time.Second), sleepAsked(2 * limit), false},
-		"later deadline, honoured":               {deadlineAfter(limit + 1), untilDone, true},
+		"later deadline, honored":                {deadlineAfter(limit + 1), untilDone, true},
 		"later deadline, both pass":              {deadlineAfter(limit + 1), sleep(2 * limit), true},
 		"later deadline, asked, both pass":       {deadlineAfter(limit + 1), sleepAsked(2 * limit), true},
 		"deadline passed before":                 {deadlineAfter(-1), untilDone, false},
