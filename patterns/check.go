@@ -43,7 +43,7 @@ func (c *Checks) Include(path string, err error) {
 		c.errs = append(c.errs, err)
 	default:
 		for _, mistake := range mistakes(err) {
-			if field, ok := mistake.(*FieldError); ok {
+			if field, ok := mistake.(*FieldError); ok { //nolint:errorlint // mistakes has unwrapped it
 				mistake = &FieldError{Field: path + "." + field.Field, Problem: field.Problem}
 			}
 			c.errs = append(c.errs, mistake)
@@ -56,7 +56,7 @@ func mistakes(err error) []error {
 	if !errors.As(err, new(*FieldError)) {
 		return []error{err}
 	}
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // one level at a time
 	case interface{ Unwrap() []error }:
 		var all []error
 		for _, joined := range e.Unwrap() {

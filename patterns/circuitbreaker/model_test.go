@@ -37,7 +37,6 @@ type result struct {
 type call struct {
 	permit   *circuitbreaker.Permit
 	age      int
-	counted  bool // admitted by a closed or half-open circuit
 	admitted circuitbreaker.State
 }
 

@@ -104,7 +104,7 @@ func TestRegistryOperatesByName(t *testing.T) {
 	if m, err := r.Metrics("payments"); err != nil || m.State != circuitbreaker.Closed {
 		t.Fatalf("got %+v, %v", m, err)
 	}
-	if circuitbreaker.Default() != circuitbreaker.Default() {
+	if first, again := circuitbreaker.Default(), circuitbreaker.Default(); first != again {
 		t.Error("two default registries")
 	}
 }

@@ -90,8 +90,8 @@ func (c *deadlineContext) ownDeadline() time.Time {
 	return now.Add(c.policy.limit - (now.Sub(c.policy.start) - c.begun))
 }
 
-// timerDeadline is ownDeadline without a reading of the clock, where the monotonic time alone counts. The wall time is
-// off if the clock was set since policy.start; it is looked at only to compare deadlines.
+// timerDeadline is ownDeadline for a timer. Where there is no other deadline to compare it with, only its monotonic
+// time counts, and that needs no reading of the clock. The wall time is off if the clock was set since policy.start.
 func (c *deadlineContext) timerDeadline() time.Time {
 	if _, ok := c.parent.Deadline(); ok {
 		return c.ownDeadline()
