@@ -1,0 +1,142 @@
+package idempotencyfx
+
+import (
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/steadyfx/steady/config"
+	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/internal/wiring"
+	"github.com/steadyfx/steady/patterns/idempotency"
+)
+
+// Module provides idempotency.Store, *idempotency.Guard and *idempotency.Janitor. Records are kept in memory unless
+// another backend is part of the application and selected. It takes a *zap.Logger, a *hooks.Bus and a configuration if
+// the container has them, and does nothing until something asks for what it provides.
+var Module = fx.Module("idempotency", core())
+
+// Durable is Module and [Redis] and a promise: records survive the process. The application does not start unless a
+// durable backend is selected and answers.
+var Durable = fx.Module("idempotency",
+	core(),
+	Redis,
+	fx.Supply(durabilityRequired(true)),
+	fx.Invoke(func(*idempotency.Guard) {}), // a check that runs only if somebody needs the guard would be none
+)
+
+// Redis adds the backend "redis" to [Module].
+var Redis = fx.Module("idempotency.redis",
+	fx.Provide(NewRedisBackend),
+	wiring.ScopedLogger("redis"), // as a sibling of Module it is out of the reach of Module's
+)
+
+// IncludeEitherModuleOrDurableNotBoth exists for its name: Fx refuses to provide a type twice and prints the type, so
+// this is the error of an application that includes both, or one of them twice.
+type IncludeEitherModuleOrDurableNotBoth struct{}
+
+// durabilityRequired is what Durable tells the choice of the store.
+type durabilityRequired bool
+
+func core() fx.Option {
+	return fx.Options(
+		// First, so that it is the duplicate that Fx reports.
+		fx.Provide(func() IncludeEitherModuleOrDurableNotBoth { return IncludeEitherModuleOrDurableNotBoth{} }),
+		// One constructor for each thing: what an application decorates or stubs reaches all that depend on it.
+		fx.Provide(NewStore, NewJanitor, NewGuard),
+		wiring.ScopedLogger("idempotency"),
+		fx.Decorate(busOrOwn),
+	)
+}
+
+// busOrOwn makes a bus for applications that have none, so that the events of this module are logged all the same.
+func busOrOwn(p struct {
+	fx.In
+
+	Bus       *hooks.Bus `optional:"true"`
+	Lifecycle fx.Lifecycle
+	Logger    *zap.Logger `optional:"true"`
+}) *hooks.Bus {
+	if p.Bus != nil {
+		return p.Bus
+	}
+	return wiring.NewBus(p.Lifecycle, p.Logger)
+}
+
+// Configure configures [Module] or [Durable] from code. It beats a *config.Tree in the container. Start from
+// idempotency.DefaultConfig: in a Config that is made from nothing, AutoCleanup is off.
+func Configure(cfg idempotency.Config) fx.Option { return fx.Supply(&cfg) }
+
+// ConfigParams is where the constructors take their configuration from: Config, else the Resilience.Idempotency
+// section of Tree, else the defaults.
+type ConfigParams struct {
+	fx.In
+
+	Config *idempotency.Config `optional:"true"`
+	Tree   *config.Tree        `optional:"true"`
+}
+
+func (p ConfigParams) resolve() (cfg idempotency.Config, source string) {
+	switch {
+	case p.Config != nil:
+		return *p.Config, "code"
+	case p.Tree != nil:
+		return p.Tree.Resilience.Idempotency, p.Tree.Source("resilience.idempotency.backend")
+	default:
+		return idempotency.DefaultConfig(), "default"
+	}
+}
+
+// GuardParams are the parameters of [NewGuard].
+type GuardParams struct {
+	fx.In
+
+	Store   idempotency.Store
+	Config  ConfigParams
+	Bus     *hooks.Bus           `optional:"true"`
+	Janitor *idempotency.Janitor `optional:"true"` // not used: a guard wants its store to be kept clean
+}
+
+// GuardResult is the result of [NewGuard].
+type GuardResult struct {
+	fx.Out
+
+	Guard *idempotency.Guard
+}
+
+// NewGuard makes the guard on the store.
+func NewGuard(p GuardParams) (GuardResult, error) {
+	cfg, _ := p.Config.resolve()
+	guard, err := idempotency.New(p.Store, cfg, idempotency.WithBus(p.Bus))
+	return GuardResult{Guard: guard}, err
+}
+
+// JanitorParams are the parameters of [NewJanitor].
+type JanitorParams struct {
+	fx.In
+
+	Store     idempotency.Store
+	Config    ConfigParams
+	Bus       *hooks.Bus   `optional:"true"`
+	Lifecycle fx.Lifecycle `optional:"true"`
+}
+
+// JanitorResult is the result of [NewJanitor].
+type JanitorResult struct {
+	fx.Out
+
+	Janitor *idempotency.Janitor
+}
+
+// NewJanitor makes the janitor of the store. Unless the configuration turns auto_cleanup off it runs from the start of
+// the application to its stop.
+func NewJanitor(p JanitorParams) (JanitorResult, error) {
+	cfg, _ := p.Config.resolve()
+	janitor, err := idempotency.NewJanitor(p.Store, cfg, idempotency.WithBus(p.Bus))
+	if err != nil {
+		return JanitorResult{}, err
+	}
+	if cfg.AutoCleanup && p.Lifecycle != nil {
+		p.Lifecycle.Append(fx.StartStopHook(janitor.Start, janitor.Stop))
+	}
+	return JanitorResult{Janitor: janitor}, nil
+}

@@ -1,0 +1,196 @@
+package idempotencyfx
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/steadyfx/steady/config"
+	"github.com/steadyfx/steady/internal/wiring"
+	"github.com/steadyfx/steady/patterns/idempotency"
+	"github.com/steadyfx/steady/stores/redisstore"
+)
+
+const redisBackend = "redis"
+
+// UseClient keeps records in Redis through the client of type C that the container holds, where it holds several. The
+// client is not closed.
+func UseClient[C redis.UniversalClient]() fx.Option {
+	// A value group and not an optional name: with the latter, a provider of C that cannot be built would be ignored.
+	return fx.Provide(fx.Annotate(func(client C) redis.UniversalClient { return client },
+		fx.ResultTags(`group:"idempotency.redis_clients"`)))
+}
+
+// RedisParams are the parameters of [NewRedisBackend]. All but the lifecycle may be left out.
+type RedisParams struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Logger    *zap.Logger             `optional:"true"`
+	Config    *config.Redis           `optional:"true"` // beats Tree
+	Tree      *config.Tree            `optional:"true"`
+	Chosen    []redis.UniversalClient `group:"idempotency.redis_clients"` // of UseClient
+	Universal redis.UniversalClient   `optional:"true"`
+	Single    *redis.Client           `optional:"true"`
+	Cluster   *redis.ClusterClient    `optional:"true"`
+	Graph     fx.DotGraph             `optional:"true"`
+}
+
+// RedisResult is the result of [NewRedisBackend].
+type RedisResult struct {
+	fx.Out
+
+	Backend Backend `group:"idempotency.backends"`
+}
+
+// NewRedisBackend makes the backend "redis". When it is opened it adds to the lifecycle a check that the server answers
+// at start and, for a client of its own, the closing of it.
+func NewRedisBackend(p RedisParams) RedisResult {
+	return RedisResult{Backend: Backend{Name: redisBackend, Durable: true, Open: p.open}}
+}
+
+func (p RedisParams) open(cfg idempotency.Config) (idempotency.Store, error) {
+	section, source := p.section()
+	client, err := p.client(section, source)
+	if err != nil {
+		return nil, fmt.Errorf("idempotencyfx: %w", err)
+	}
+	store, err := redisstore.NewIdempotency(client, redisstore.Config{KeyPrefix: cfg.KeyPrefix})
+	if err != nil {
+		return nil, errors.Join(err, client.release())
+	}
+	log := wiring.LoggerOrNop(p.Logger)
+	log.Info("redis client selected", zap.String("source", client.source), zap.Bool("owned", client.owned))
+	if client.owned {
+		// In a hook of its own, before the check: Fx stops only what has started, and a failed check has not.
+		p.Lifecycle.Append(fx.StopHook(client.Close))
+	}
+	if section.CheckOnStart != config.CheckOff {
+		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error { return check(ctx, client, section, log) }))
+	}
+	return store, nil
+}
+
+func check(ctx context.Context, client redisClient, section config.Redis, log *zap.Logger) error {
+	ctx, cancel := wiring.Bounded(ctx, section.CheckTimeout)
+	defer cancel()
+	err := client.Ping(ctx).Err()
+	if err == nil {
+		return nil
+	}
+	if section.CheckOnStart == config.CheckWarn {
+		log.Warn("redis does not answer; idempotent calls will fail until it does",
+			zap.String("source", client.source), zap.Error(err))
+		return nil
+	}
+	remedy := "check the client that the application provides"
+	if client.owned {
+		remedy = "start Redis there, or set redis.addrs (STEADY_REDIS__ADDRS), or provide a redis.UniversalClient"
+	}
+	return fmt.Errorf("idempotencyfx: redis does not answer (%s): %w; %s; to start without it set redis.check_on_start "+
+		"to %q", client.source, err, remedy, config.CheckWarn)
+}
+
+// section returns the connection settings and where their addresses come from.
+func (p RedisParams) section() (config.Redis, string) {
+	switch {
+	case p.Config != nil:
+		return *p.Config, "code"
+	case p.Tree != nil:
+		return p.Tree.Redis, p.Tree.Source("redis.addrs")
+	default:
+		return config.DefaultRedis(), "default"
+	}
+}
+
+// redisClient is a client and its origin.
+type redisClient struct {
+	redis.UniversalClient
+	source string
+	owned  bool // made here, and closed here
+}
+
+// release closes an owned client that is not going to be used.
+func (c redisClient) release() error {
+	if c.owned {
+		return c.Close()
+	}
+	return nil
+}
+
+func (p RedisParams) client(section config.Redis, source string) (redisClient, error) {
+	switch len(p.Chosen) {
+	case 0:
+	case 1:
+		return redisClient{UniversalClient: p.Chosen[0], source: "UseClient"}, nil
+	default:
+		return redisClient{}, errors.New("UseClient is given more than once")
+	}
+	switch found := p.found(); len(found) {
+	case 0:
+		if err := p.checkProviders(section); err != nil {
+			return redisClient{}, err
+		}
+		return redisClient{
+			UniversalClient: redis.NewUniversalClient(options(section)), owned: true,
+			source: fmt.Sprintf("%s, from the configuration: %s", strings.Join(section.Addrs, ", "), source),
+		}, nil
+	case 1:
+		return found[0], nil
+	default:
+		return redisClient{}, fmt.Errorf("the container holds several redis clients (%s and %s); "+
+			"choose with idempotencyfx.UseClient[T]()", found[0].source, found[1].source)
+	}
+}
+
+// found returns the different clients in the container.
+func (p RedisParams) found() []redisClient {
+	var found []redisClient
+	add := func(client redis.UniversalClient, source string) {
+		for _, f := range found {
+			if f.UniversalClient == client {
+				return // one client under two types
+			}
+		}
+		found = append(found, redisClient{UniversalClient: client, source: source + " of the application"})
+	}
+	if p.Universal != nil {
+		add(p.Universal, "redis.UniversalClient")
+	}
+	if p.Single != nil {
+		add(p.Single, "*redis.Client")
+	}
+	if p.Cluster != nil {
+		add(p.Cluster, "*redis.ClusterClient")
+	}
+	return found
+}
+
+// checkProviders looks for a provider of a client whose own dependencies are missing. Fx leaves the optional parameter
+// empty in that case too, and to connect elsewhere instead would be the worst answer to that mistake.
+func (p RedisParams) checkProviders(section config.Redis) error {
+	for _, name := range []string{"redis.UniversalClient", "*redis.Client", "*redis.ClusterClient"} {
+		if strings.Contains(string(p.Graph), fmt.Sprintf("%q [label=<", name)) {
+			return fmt.Errorf("the application provides a %s, but that provider's own dependencies are missing; "+
+				"provide them (refusing to connect to %s instead)", name, strings.Join(section.Addrs, ", "))
+		}
+	}
+	return nil
+}
+
+func options(section config.Redis) *redis.UniversalOptions {
+	o := &redis.UniversalOptions{
+		Addrs: section.Addrs, Username: section.Username, Password: section.Password, DB: section.DB,
+		MasterName: section.MasterName, ContextTimeoutEnabled: true,
+	}
+	if section.TLS {
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return o
+}

@@ -1,0 +1,417 @@
+package idempotencyfx_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/steadyfx/steady/config"
+	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/idempotencyfx"
+	"github.com/steadyfx/steady/patterns/idempotency"
+	"github.com/steadyfx/steady/resiliencefx"
+	"github.com/steadyfx/steady/stores/memstore"
+	"github.com/steadyfx/steady/stores/redisstore"
+	"github.com/steadyfx/steady/testkit/services"
+)
+
+// The scenarios of an application that meets Redis, one test each.
+
+// start runs the application of opts and returns its store.
+func start(t *testing.T, opts ...fx.Option) idempotency.Store {
+	t.Helper()
+	var store idempotency.Store
+	app := fxtest.New(t, fx.NopLogger, fx.Options(opts...), fx.Populate(&store))
+	app.RequireStart()
+	t.Cleanup(app.RequireStop)
+	return store
+}
+
+// mustNotBuild returns why fx.New refuses opts.
+func mustNotBuild(t *testing.T, opts ...fx.Option) string {
+	t.Helper()
+	err := fx.New(fx.NopLogger, fx.Options(opts...), fx.Invoke(func(idempotency.Store) {})).Err()
+	if err == nil {
+		t.Fatal("the application was built")
+	}
+	return err.Error()
+}
+
+func wantText(t *testing.T, got string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(got, w) {
+			t.Errorf("%q is missing in: %s", w, got)
+		}
+	}
+}
+
+// redisAt configures the redis section.
+func redisAt(addr string) fx.Option {
+	section := config.DefaultRedis()
+	section.Addrs = []string{addr}
+	return fx.Supply(&section)
+}
+
+// deadAddr returns an address at which nobody listens.
+func deadAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func isMemory(t *testing.T, store idempotency.Store) {
+	t.Helper()
+	if _, ok := store.(*memstore.Idempotency); !ok {
+		t.Fatalf("the store is a %T", store)
+	}
+}
+
+// isRedis claims a key, so that the client behind the store is known to work.
+func isRedis(t *testing.T, store idempotency.Store) {
+	t.Helper()
+	if _, ok := store.(*redisstore.Idempotency); !ok {
+		t.Fatalf("the store is a %T", store)
+	}
+	claim, err := store.Claim(t.Context(), idempotency.ClaimRequest{Key: t.Name(), Lease: time.Second, Retention: time.Second})
+	if err != nil || claim.Outcome != idempotency.Acquired {
+		t.Fatalf("%v, %v", claim.Outcome, err)
+	}
+}
+
+func TestModuleAloneKeepsRecordsInMemory(t *testing.T) {
+	isMemory(t, start(t, idempotencyfx.Module))
+}
+
+func TestModuleDoesNothingUntilAsked(t *testing.T) {
+	fxtest.New(t, fx.NopLogger, idempotencyfx.Module, idempotencyfx.Redis, redisAt(deadAddr(t))).RequireStart().RequireStop()
+}
+
+// The line of the design: no option, a Redis on localhost:6379. Where none is there, one is put there.
+func TestDurableWithoutAnyOption(t *testing.T) {
+	server := miniredis.NewMiniRedis()
+	if err := server.StartAddr("127.0.0.1:6379"); err == nil {
+		defer server.Close()
+	}
+	app := fx.New(fx.NopLogger, resiliencefx.Module, idempotencyfx.Durable)
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDurableIsValidWithoutRedisButDoesNotStart(t *testing.T) {
+	addr := deadAddr(t)
+	if err := fx.ValidateApp(resiliencefx.Module, idempotencyfx.Durable); err != nil {
+		t.Fatal(err)
+	}
+	app := fx.New(fx.NopLogger, resiliencefx.Module, idempotencyfx.Durable, redisAt(addr))
+	if err := app.Err(); err != nil {
+		t.Fatal(err)
+	}
+	err := app.Start(t.Context())
+	if err == nil {
+		t.Fatal("the application started without its store")
+	}
+	wantText(t, err.Error(), "redis does not answer", addr, "from the configuration: code", "connection refused",
+		"start Redis there", "STEADY_REDIS__ADDRS", `check_on_start to "warn"`)
+}
+
+func TestFailedStartClosesTheOwnedClient(t *testing.T) {
+	var store idempotency.Store
+	laterStopped := false
+	app := fx.New(fx.NopLogger, idempotencyfx.Durable, redisAt(deadAddr(t)), fx.Populate(&store),
+		fx.Invoke(func(lc fx.Lifecycle) { lc.Append(fx.StopHook(func() { laterStopped = true })) }))
+	if err := app.Start(t.Context()); err == nil {
+		t.Fatal("the application started without its store")
+	}
+	if err := store.Ping(t.Context()); !errors.Is(err, redis.ErrClosed) {
+		t.Errorf("the client was not closed: %v", err)
+	}
+	if laterStopped {
+		t.Error("a hook that was not started was stopped")
+	}
+}
+
+func TestStoppedApplicationHasClosedTheOwnedClient(t *testing.T) {
+	var store idempotency.Store
+	app := fxtest.New(t, fx.NopLogger, idempotencyfx.Durable, redisAt(services.Redis(t).Addr()), fx.Populate(&store))
+	app.RequireStart()
+	isRedis(t, store)
+	app.RequireStop()
+	if err := store.Ping(t.Context()); !errors.Is(err, redis.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestClientOfTheApplicationIsUsedAndNotClosed(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: services.Redis(t).Addr()})
+	defer client.Close()
+	universal := fx.Supply(fx.Annotate(client, fx.As(new(redis.UniversalClient))))
+	elsewhere := fx.Supply(fx.Annotate(redis.NewClient(&redis.Options{Addr: deadAddr(t)}), fx.As(new(redis.UniversalClient))))
+	for name, opt := range map[string]fx.Option{
+		"*redis.Client":         fx.Supply(client),
+		"redis.UniversalClient": universal,
+		"one client, two types": fx.Options(fx.Supply(client), universal),
+		"UseClient":             fx.Options(fx.Supply(client), elsewhere, idempotencyfx.UseClient[*redis.Client]()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var store idempotency.Store
+			app := fxtest.New(t, fx.NopLogger, resiliencefx.Module, idempotencyfx.Durable, opt, fx.Populate(&store))
+			app.RequireStart()
+			isRedis(t, store)
+			app.RequireStop()
+			if err := client.Ping(t.Context()).Err(); err != nil {
+				t.Fatal("the client was closed:", err)
+			}
+		})
+	}
+}
+
+func TestTwoClientsAreAmbiguous(t *testing.T) {
+	single, other := redis.NewClient(&redis.Options{}), redis.NewClient(&redis.Options{})
+	defer single.Close()
+	defer other.Close()
+	wantText(t,
+		mustNotBuild(t, idempotencyfx.Durable, fx.Supply(single, fx.Annotate(other, fx.As(new(redis.UniversalClient))))),
+		"several redis clients", "redis.UniversalClient", "*redis.Client", "idempotencyfx.UseClient")
+}
+
+type missing struct{}
+
+func TestBrokenProviderIsNotReplacedByLocalhost(t *testing.T) {
+	broken := fx.Provide(func(missing) *redis.Client { return nil })
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable, broken),
+		"provides a *redis.Client", "dependencies are missing", "refusing to connect to localhost:6379")
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable, broken, idempotencyfx.UseClient[*redis.Client]()),
+		"missing type: idempotencyfx_test.missing")
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable,
+		fx.Provide(func() (*redis.Client, error) { return nil, errors.New("no credentials") })), "no credentials")
+}
+
+func TestModuleAndRedis(t *testing.T) {
+	server := services.Redis(t)
+	isRedis(t, start(t, idempotencyfx.Module, idempotencyfx.Redis, redisAt(server.Addr())))
+	isMemory(t, start(t, idempotencyfx.Module, idempotencyfx.Redis, redisAt(server.Addr()),
+		idempotencyfx.Configure(idempotency.Config{Backend: "memory"})))
+}
+
+func TestModuleAndDurableExplainThemselves(t *testing.T) {
+	for name, opt := range map[string]fx.Option{
+		"module first":  fx.Options(idempotencyfx.Module, idempotencyfx.Durable),
+		"durable first": fx.Options(idempotencyfx.Durable, idempotencyfx.Module),
+		"module twice":  fx.Options(idempotencyfx.Module, fx.Module("library", idempotencyfx.Module)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantText(t, mustNotBuild(t, opt), "IncludeEitherModuleOrDurableNotBoth")
+		})
+	}
+}
+
+func TestDurableRefusesMemory(t *testing.T) {
+	tree, err := config.Load(config.Values(map[string]any{
+		"resilience": map[string]any{"idempotency": map[string]any{"backend": "memory"}},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable, fx.Supply(tree)),
+		"Durable needs a durable backend", `"memory"`, "explicit value")
+}
+
+func TestUnknownBackendNamesTheKnown(t *testing.T) {
+	wantText(t, mustNotBuild(t, idempotencyfx.Module, idempotencyfx.Configure(idempotency.Config{Backend: "redis"})),
+		`unknown backend "redis"`, "known: memory", "add idempotencyfx.Redis")
+}
+
+func TestSeveralBackendsNeedAChoice(t *testing.T) {
+	tape := fx.Supply(fx.Annotate(
+		idempotencyfx.Backend{Name: "tape", Open: func(idempotency.Config) (idempotency.Store, error) {
+			return memstore.NewIdempotency(memstore.Config{})
+		}}, fx.ResultTags(`group:"idempotency.backends"`)))
+	wantText(t, mustNotBuild(t, idempotencyfx.Module, idempotencyfx.Redis, tape), "several backends", "memory, redis, tape")
+	wantText(t, mustNotBuild(t, idempotencyfx.Module, tape, tape), `two backends are called "tape"`)
+	isMemory(t, start(t, idempotencyfx.Module, idempotencyfx.Redis, tape,
+		idempotencyfx.Configure(idempotency.Config{Backend: "tape"})))
+}
+
+// wrapped is a decorator of a store.
+type wrapped struct{ idempotency.Store }
+
+func TestDecoratedStoreReachesTheGuard(t *testing.T) {
+	asked := 0
+	decorated := fx.Decorate(func(s idempotency.Store) idempotency.Store { return counting{s, &asked} })
+	var guard *idempotency.Guard
+	app := fxtest.New(t, fx.NopLogger, idempotencyfx.Module, decorated, fx.Populate(&guard))
+	app.RequireStart()
+	defer app.RequireStop()
+	_, err := idempotency.Do(t.Context(), guard, idempotency.Call{Operation: "charge", Key: "k"},
+		func(context.Context) (int, error) { return 1, nil })
+	if err != nil || asked != 1 {
+		t.Fatalf("%v; the decorator was asked %d times", err, asked)
+	}
+}
+
+type counting struct {
+	idempotency.Store
+	claims *int
+}
+
+func (c counting) Claim(ctx context.Context, req idempotency.ClaimRequest) (idempotency.Claim, error) {
+	*c.claims++
+	return c.Store.Claim(ctx, req)
+}
+
+func TestOwnStoreBeatsEverything(t *testing.T) {
+	mem, err := memstore.NewIdempotency(memstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := start(t, idempotencyfx.Durable, idempotencyfx.UseStore(wrapped{mem})); got != (wrapped{mem}) {
+		t.Fatalf("the store is a %T", got)
+	}
+	wantText(t, mustNotBuild(t, idempotencyfx.Module, fx.Supply(fx.Annotate(mem, fx.As(new(idempotency.Store))))),
+		"already provided")
+}
+
+func TestConfigurationCanBeReplaced(t *testing.T) {
+	tooLong := func(opts ...fx.Option) bool {
+		var guard *idempotency.Guard
+		fxtest.New(t, fx.NopLogger, idempotencyfx.Module, fx.Options(opts...), fx.Populate(&guard))
+		_, err := idempotency.Do(t.Context(), guard, idempotency.Call{Operation: "charge", Key: "four"},
+			func(context.Context) (int, error) { return 1, nil })
+		return err != nil
+	}
+	short := &idempotency.Config{MaxKeyLength: 3}
+	if tooLong() || tooLong(idempotencyfx.Configure(idempotency.Config{MaxKeyLength: 4})) {
+		t.Error("a key of four bytes was refused")
+	}
+	if !tooLong(fx.Supply(short)) || !tooLong(fx.Replace(short)) ||
+		!tooLong(idempotencyfx.Configure(idempotency.Config{MaxKeyLength: 4}), fx.Replace(short)) {
+		t.Error("the configuration is not in force")
+	}
+}
+
+func TestCheckAtStartCanWarnOrBeOff(t *testing.T) {
+	for mode, warnings := range map[string]int{config.CheckWarn: 1, config.CheckOff: 0} {
+		t.Run(mode, func(t *testing.T) {
+			section := config.DefaultRedis()
+			section.Addrs, section.CheckOnStart = []string{deadAddr(t)}, mode
+			core, logs := observer.New(zap.WarnLevel)
+			start(t, idempotencyfx.Durable, fx.Supply(&section, zap.New(core)))
+			if n := logs.FilterMessageSnippet("redis does not answer").Len(); n != warnings {
+				t.Fatalf("%d warnings", n)
+			}
+		})
+	}
+}
+
+func TestLoggerIsNamedAndSaysWhatWasChosen(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	var own *zap.Logger
+	start(t, idempotencyfx.Durable, redisAt(services.Redis(t).Addr()), fx.Supply(zap.New(core).Named("app")), fx.Populate(&own))
+	if own.Name() != "app" {
+		t.Errorf("the application's logger became %q", own.Name())
+	}
+	for message, logger := range map[string]string{
+		"idempotency store selected": "app.idempotency", "redis client selected": "app.idempotency.redis",
+	} {
+		entries := logs.FilterMessage(message).All()
+		if len(entries) != 1 || entries[0].LoggerName != logger {
+			t.Errorf("%q: got %+v", message, entries)
+		}
+	}
+}
+
+func TestEventsReachTheLogWithAndWithoutABusOfTheApplication(t *testing.T) {
+	for name, opt := range map[string]fx.Option{"alone": fx.Options(), "with resiliencefx": resiliencefx.Module} {
+		t.Run(name, func(t *testing.T) {
+			core, logs := observer.New(zap.DebugLevel)
+			var guard *idempotency.Guard
+			app := fxtest.New(t, fx.NopLogger, idempotencyfx.Module, opt, fx.Supply(zap.New(core)), fx.Populate(&guard))
+			app.RequireStart()
+			call := idempotency.Call{Operation: "charge", Key: "k"}
+			for range 2 {
+				if _, err := idempotency.Do(t.Context(), guard, call, func(context.Context) (int, error) { return 1, nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			app.RequireStop() // drains the bus
+			found := false
+			for _, entry := range logs.All() {
+				found = found || entry.ContextMap()["operation"] == "charge"
+			}
+			if !found {
+				t.Fatalf("the duplicate is not in the log: %v", logs.All())
+			}
+		})
+	}
+}
+
+// The bubble fails if the janitor outlives the application.
+func TestJanitorWorksWhileTheApplicationRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, auto := range []bool{true, false} {
+			mem, err := memstore.NewIdempotency(memstore.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sweeps := 0
+			app := fxtest.New(t, fx.NopLogger, idempotencyfx.Module, idempotencyfx.UseStore(sweeping{mem, &sweeps}),
+				idempotencyfx.Configure(idempotency.Config{CleanupInterval: time.Minute, AutoCleanup: auto}),
+				fx.Invoke(func(*idempotency.Guard) {}))
+			app.RequireStart()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			app.RequireStop()
+			switch {
+			case auto && (sweeps < 50 || sweeps > 70): // once a minute, more or less
+				t.Errorf("%d sweeps in an hour", sweeps)
+			case !auto && sweeps > 0:
+				t.Error("the janitor was turned off and worked")
+			}
+		}
+	})
+}
+
+type sweeping struct {
+	idempotency.Store
+	sweeps *int
+}
+
+func (s sweeping) CleanupExpired(ctx context.Context, limit int) (int, error) {
+	*s.sweeps++
+	return s.Store.CleanupExpired(ctx, limit)
+}
+
+func TestConstructorsWorkWithoutFx(t *testing.T) {
+	store, err := idempotencyfx.NewStore(idempotencyfx.StoreParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	janitor, err := idempotencyfx.NewJanitor(idempotencyfx.JanitorParams{Store: store.Store})
+	if err != nil || janitor.Janitor == nil {
+		t.Fatal(err)
+	}
+	guard, err := idempotencyfx.NewGuard(idempotencyfx.GuardParams{Store: store.Store, Bus: new(hooks.Bus)})
+	if err != nil || guard.Guard == nil {
+		t.Fatal(err)
+	}
+}

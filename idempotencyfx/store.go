@@ -1,0 +1,134 @@
+package idempotencyfx
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/steadyfx/steady/internal/wiring"
+	"github.com/steadyfx/steady/patterns/idempotency"
+	"github.com/steadyfx/steady/stores/memstore"
+)
+
+// Backend is a place where records can be kept. Those in the value group "idempotency.backends" can be selected by
+// name; only the selected one is opened.
+type Backend struct {
+	Name    string
+	Durable bool // records survive the process
+	Open    func(idempotency.Config) (idempotency.Store, error)
+}
+
+// UseStore keeps records in store, whatever backend is configured. The application closes it.
+func UseStore(store idempotency.Store) fx.Option {
+	return fx.Supply(fx.Annotate(store, fx.As(new(idempotency.Store)), fx.ResultTags(`name:"idempotency.store"`)))
+}
+
+// StoreParams are the parameters of [NewStore].
+type StoreParams struct {
+	fx.In
+
+	Logger   *zap.Logger `optional:"true"`
+	Config   ConfigParams
+	Own      idempotency.Store  `name:"idempotency.store" optional:"true"` // of UseStore
+	Required durabilityRequired `optional:"true"`                          // of Durable
+	Backends []Backend          `group:"idempotency.backends"`
+}
+
+// StoreResult is the result of [NewStore].
+type StoreResult struct {
+	fx.Out
+
+	Store idempotency.Store
+}
+
+// NewStore chooses the store: the one of [UseStore]; else the backend that the configuration names; else, for
+// [Durable], the durable one; else the only one that was added; else memory. A choice that is not clear, not there or
+// not durable enough is an error that names the choices.
+func NewStore(p StoreParams) (StoreResult, error) {
+	log := wiring.LoggerOrNop(p.Logger)
+	if p.Own != nil {
+		log.Info("idempotency store selected", zap.String("backend", "own"), zap.String("source", "UseStore"))
+		return StoreResult{Store: p.Own}, nil
+	}
+	cfg, source := p.Config.resolve()
+	backend, err := p.choose(cfg.Backend, source)
+	if err != nil {
+		return StoreResult{}, fmt.Errorf("idempotencyfx: %w", err)
+	}
+	if cfg.Backend == "" {
+		source = "default"
+	}
+	store, err := backend.Open(cfg)
+	if err != nil {
+		return StoreResult{}, err
+	}
+	log.Info("idempotency store selected", zap.String("backend", backend.Name), zap.String("source", source))
+	return StoreResult{Store: store}, nil
+}
+
+func (p StoreParams) choose(configured, source string) (Backend, error) {
+	all := append([]Backend{memory()}, p.Backends...)
+	names := make([]string, len(all))
+	for i, b := range all {
+		names[i] = b.Name
+	}
+	slices.Sort(names) // the group comes in random order
+	if i := firstRepeated(names); i >= 0 {
+		return Backend{}, fmt.Errorf("two backends are called %q; give one another name", names[i])
+	}
+	known := strings.Join(names, ", ")
+
+	if configured != "" {
+		i := slices.IndexFunc(all, func(b Backend) bool { return b.Name == configured })
+		switch {
+		case i < 0:
+			return Backend{}, fmt.Errorf("resilience.idempotency.backend: unknown backend %q (%s); known: %s%s",
+				configured, source, known, howToAdd(configured))
+		case bool(p.Required) && !all[i].Durable:
+			return Backend{}, fmt.Errorf("Durable needs a durable backend, but resilience.idempotency.backend selects %q (%s); "+
+				"remove that line, or include Module in the place of Durable", configured, source)
+		}
+		return all[i], nil
+	}
+	candidates := p.Backends
+	if p.Required {
+		candidates = slices.DeleteFunc(slices.Clone(candidates), func(b Backend) bool { return !b.Durable })
+	}
+	switch {
+	case len(candidates) == 1:
+		return candidates[0], nil
+	case len(candidates) > 1:
+		return Backend{}, fmt.Errorf("several backends are part of the application (%s); "+
+			"select one with resilience.idempotency.backend", known)
+	case bool(p.Required):
+		return Backend{}, errors.New("Durable needs a durable backend, and the application has none")
+	}
+	return memory(), nil
+}
+
+func memory() Backend {
+	return Backend{Name: idempotency.MemoryBackend, Open: func(cfg idempotency.Config) (idempotency.Store, error) {
+		return memstore.NewIdempotency(memstore.Config{MaxEntries: cfg.MaxEntries})
+	}}
+}
+
+// firstRepeated returns the index of a name that the sorted names hold twice, or -1.
+func firstRepeated(names []string) int {
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] {
+			return i
+		}
+	}
+	return -1
+}
+
+func howToAdd(backend string) string {
+	if backend == redisBackend {
+		return "; add idempotencyfx.Redis to the application"
+	}
+	return ""
+}

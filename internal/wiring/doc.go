@@ -1,0 +1,2 @@
+// Package wiring holds what the Fx modules of Steady have in common.
+package wiring

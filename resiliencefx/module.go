@@ -1,0 +1,148 @@
+package resiliencefx
+
+import (
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/steadyfx/steady/config"
+	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/internal/wiring"
+	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/pipeline"
+	"github.com/steadyfx/steady/patterns/timeout"
+)
+
+// Module provides *hooks.Bus, *circuitbreaker.Registry, *timeout.Manager and *pipeline.Factory, which hands out all
+// other policies and the pipelines by name. It takes a *zap.Logger and a configuration if the container has them.
+var Module = fx.Module("resilience",
+	fx.Provide(func() IncludeResilienceModuleOnce { return IncludeResilienceModuleOnce{} }),
+	fx.Provide(NewBus, NewCircuitBreakers, NewTimeouts, NewFactory),
+	wiring.ScopedLogger("resilience"),
+)
+
+// IncludeResilienceModuleOnce exists for its name: Fx refuses to provide a type twice and prints the type, so this is
+// the error of an application that includes [Module] twice, perhaps through a library.
+type IncludeResilienceModuleOnce struct{}
+
+// Configure configures [Module] from code. It beats a *config.Tree in the container.
+func Configure(cfg config.Resilience) fx.Option { return fx.Supply(&cfg) }
+
+// ConfigParams is where the constructors take their configuration from: Config, else the Resilience section of Tree,
+// else the defaults.
+type ConfigParams struct {
+	fx.In
+
+	Config *config.Resilience `optional:"true"`
+	Tree   *config.Tree       `optional:"true"`
+}
+
+func (p ConfigParams) resolve() config.Resilience {
+	switch {
+	case p.Config != nil:
+		return *p.Config
+	case p.Tree != nil:
+		return p.Tree.Resilience
+	default:
+		return config.Default().Resilience
+	}
+}
+
+// BusParams are the parameters of [NewBus].
+type BusParams struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle `optional:"true"`
+	Logger    *zap.Logger  `optional:"true"`
+}
+
+// BusResult is the result of [NewBus].
+type BusResult struct {
+	fx.Out
+
+	Bus *hooks.Bus
+}
+
+// NewBus makes the bus. Its events are logged; when the application stops it is drained, after everything that uses it
+// has stopped.
+func NewBus(p BusParams) BusResult { return BusResult{Bus: wiring.NewBus(p.Lifecycle, p.Logger)} }
+
+// CircuitBreakersParams are the parameters of [NewCircuitBreakers].
+type CircuitBreakersParams struct {
+	fx.In
+
+	Config ConfigParams
+	Bus    *hooks.Bus `optional:"true"`
+}
+
+// CircuitBreakersResult is the result of [NewCircuitBreakers].
+type CircuitBreakersResult struct {
+	fx.Out
+
+	Registry *circuitbreaker.Registry
+}
+
+// NewCircuitBreakers makes the registry of circuit breakers.
+func NewCircuitBreakers(p CircuitBreakersParams) (CircuitBreakersResult, error) {
+	registry, err := circuitbreaker.NewRegistry(p.Config.resolve().CircuitBreaker, circuitbreaker.WithBus(p.Bus))
+	return CircuitBreakersResult{Registry: registry}, err
+}
+
+// TimeoutsParams are the parameters of [NewTimeouts].
+type TimeoutsParams struct {
+	fx.In
+
+	Config ConfigParams
+	Bus    *hooks.Bus `optional:"true"`
+}
+
+// TimeoutsResult is the result of [NewTimeouts].
+type TimeoutsResult struct {
+	fx.Out
+
+	Manager *timeout.Manager
+}
+
+// NewTimeouts makes the manager of timeouts of named operations, with the configured instances in it.
+func NewTimeouts(p TimeoutsParams) (TimeoutsResult, error) {
+	timeouts := p.Config.resolve().Timeout
+	manager, err := timeout.NewManager(timeouts.Default, timeout.WithBus(p.Bus))
+	if err != nil {
+		return TimeoutsResult{}, err
+	}
+	for operation, cfg := range timeouts.Named {
+		if err := manager.Configure(operation, cfg.Timeout); err != nil {
+			return TimeoutsResult{}, err
+		}
+	}
+	return TimeoutsResult{Manager: manager}, nil
+}
+
+// FactoryParams are the parameters of [NewFactory].
+type FactoryParams struct {
+	fx.In
+
+	Config   ConfigParams
+	Registry *circuitbreaker.Registry `optional:"true"`
+	Bus      *hooks.Bus               `optional:"true"`
+}
+
+// FactoryResult is the result of [NewFactory].
+type FactoryResult struct {
+	fx.Out
+
+	Factory *pipeline.Factory
+}
+
+// NewFactory makes the factory and all configured pipelines.
+func NewFactory(p FactoryParams) (FactoryResult, error) {
+	cfg := p.Config.resolve()
+	factory, err := pipeline.NewFactory(pipeline.FactoryConfig{
+		CircuitBreakers: p.Registry,
+		Bulkheads:       cfg.Bulkhead,
+		Retries:         cfg.Retry,
+		Timeouts:        cfg.Timeout,
+		Pipelines:       cfg.Pipelines,
+		Bus:             p.Bus,
+	})
+	return FactoryResult{Factory: factory}, err
+}

@@ -1,0 +1,197 @@
+package resiliencefx_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/steadyfx/steady/config"
+	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/patterns"
+	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/pipeline"
+	"github.com/steadyfx/steady/patterns/retry"
+	"github.com/steadyfx/steady/patterns/timeout"
+	"github.com/steadyfx/steady/resiliencefx"
+)
+
+var errDown = errors.New("dependency down")
+
+// policies is everything that the module provides.
+type policies struct {
+	fx.In
+
+	Bus      *hooks.Bus
+	Registry *circuitbreaker.Registry
+	Timeouts *timeout.Manager
+	Factory  *pipeline.Factory
+}
+
+func start(t *testing.T, opts ...fx.Option) policies {
+	t.Helper()
+	var got policies
+	app := fxtest.New(t, fx.NopLogger, resiliencefx.Module, fx.Options(opts...), fx.Invoke(func(p policies) { got = p }))
+	app.RequireStart()
+	t.Cleanup(app.RequireStop)
+	return got
+}
+
+func load(t *testing.T, values map[string]any) *config.Tree {
+	t.Helper()
+	tree, err := config.Load(config.Values(map[string]any{"resilience": values}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func TestModuleIsCompleteWithoutAnyOption(t *testing.T) {
+	p := start(t)
+	breaker, err := p.Factory.CircuitBreaker("payments")
+	if err != nil || breaker.Config() != circuitbreaker.DefaultConfig() {
+		t.Fatalf("got %+v, %v", breaker, err)
+	}
+	if same, ok := p.Registry.Get("payments"); !ok || same != breaker {
+		t.Error("the factory and the registry have breakers of their own")
+	}
+	if limit := p.Timeouts.For("anything"); limit != timeout.DefaultConfig().Timeout {
+		t.Errorf("the default timeout is %v", limit)
+	}
+}
+
+func TestTreeConfiguresEverything(t *testing.T) {
+	p := start(t, fx.Supply(load(t, map[string]any{
+		"retry":           map[string]any{"instances": map[string]any{"mail": map[string]any{"max_attempts": 7}}},
+		"circuit_breaker": map[string]any{"failure_threshold": 2},
+		"timeout":         map[string]any{"instances": map[string]any{"report": map[string]any{"timeout": 120}}},
+		"pipelines":       map[string]any{"mail": map[string]any{"steps": []any{"circuit_breaker", "retry"}}},
+	})))
+	policy, err := p.Factory.Retry("mail")
+	if err != nil || policy.Config().MaxAttempts != 7 {
+		t.Errorf("got %+v, %v", policy, err)
+	}
+	breaker, err := p.Registry.GetOrCreate("mail")
+	if err != nil || breaker.Config().FailureThreshold != 2 {
+		t.Errorf("got %+v, %v", breaker, err)
+	}
+	if limit := p.Timeouts.For("report"); limit != 2*time.Minute {
+		t.Errorf("the timeout of reports is %v", limit)
+	}
+	mail, err := p.Factory.Get("mail")
+	if err != nil || mail.String() != "circuit_breaker(mail) > retry(mail)" {
+		t.Errorf("got %v, %v", mail, err)
+	}
+}
+
+func TestConfigureBeatsTheTree(t *testing.T) {
+	p := start(t, fx.Supply(load(t, map[string]any{"retry": map[string]any{"max_attempts": 7}})),
+		resiliencefx.Configure(config.Resilience{
+			Retry: patterns.Instances[retry.Config]{Default: retry.Config{MaxAttempts: 4}},
+		}))
+	if policy, err := p.Factory.Retry("any"); err != nil || policy.Config().MaxAttempts != 4 {
+		t.Fatalf("got %+v, %v", policy, err)
+	}
+}
+
+func TestMistakesInCodeFailTheBuild(t *testing.T) {
+	err := fx.New(fx.NopLogger, resiliencefx.Module, fx.Invoke(func(*pipeline.Factory) {}),
+		resiliencefx.Configure(config.Resilience{
+			CircuitBreaker: patterns.Instances[circuitbreaker.Config]{Default: circuitbreaker.Config{MinimumCalls: -1}},
+		})).Err()
+	if err == nil || !strings.Contains(err.Error(), "default.minimum_calls: must be at least 1") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestModuleTwiceExplainsItself(t *testing.T) {
+	err := fx.New(fx.NopLogger, resiliencefx.Module, fx.Module("library", resiliencefx.Module)).Err()
+	if err == nil || !strings.Contains(err.Error(), "IncludeResilienceModuleOnce") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestEventsAreLoggedUnderTheNameOfTheModule(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	var factory *pipeline.Factory
+	var own *zap.Logger
+	app := fxtest.New(t, fx.NopLogger, resiliencefx.Module, fx.Supply(zap.New(core).Named("app")),
+		fx.Populate(&factory, &own))
+	app.RequireStart()
+	breaker, err := factory.CircuitBreaker("payments")
+	if err != nil {
+		t.Fatal(err)
+	}
+	breaker.ForceOpen()
+	app.RequireStop() // drains the bus
+	entries := logs.All()
+	if len(entries) != 1 || entries[0].LoggerName != "app.resilience" || entries[0].ContextMap()["name"] != "payments" {
+		t.Fatalf("got %+v", entries)
+	}
+	if own.Name() != "app" {
+		t.Errorf("the application's logger became %q", own.Name())
+	}
+}
+
+func TestBusOutlivesThoseWhoUseIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var handled int
+		app := fxtest.New(t, fx.NopLogger, resiliencefx.Module,
+			fx.Invoke(func(lc fx.Lifecycle, bus *hooks.Bus, registry *circuitbreaker.Registry) error {
+				hooks.Subscribe(bus, 0, func(hooks.CircuitOpened) { time.Sleep(time.Second); handled++ })
+				breaker, err := registry.GetOrCreate("payments")
+				lc.Append(fx.StopHook(func() { breaker.ForceOpen() })) // the last words of a shutdown
+				return err
+			}))
+		app.RequireStart().RequireStop()
+		if handled != 1 {
+			t.Fatal("the stop did not wait for the event")
+		}
+	})
+}
+
+// An application in a bubble: its users can test theirs the same way.
+func TestApplicationRunsInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var factory *pipeline.Factory
+		app := fxtest.New(t, fx.NopLogger, resiliencefx.Module, fx.Populate(&factory))
+		app.RequireStart()
+		defer app.RequireStop()
+		policy, err := factory.Retry("payments")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin, attempts := time.Now(), 0
+		err = policy.Execute(context.Background(), func(context.Context) error { attempts++; return errDown })
+		if !errors.Is(err, errDown) || attempts != 3 || time.Since(begin) < 2*time.Second {
+			t.Fatalf("%d attempts in %v: %v", attempts, time.Since(begin), err)
+		}
+	})
+}
+
+func TestConstructorsWorkWithoutFx(t *testing.T) {
+	registry, err := resiliencefx.NewCircuitBreakers(resiliencefx.CircuitBreakersParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	factory, err := resiliencefx.NewFactory(resiliencefx.FactoryParams{Registry: registry.Registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := factory.Factory.Bulkhead("any"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := resiliencefx.NewTimeouts(resiliencefx.TimeoutsParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if bus := resiliencefx.NewBus(resiliencefx.BusParams{}); bus.Bus == nil {
+		t.Fatal("no bus")
+	}
+}
