@@ -18,9 +18,10 @@ endif
 help: ## List the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Run the payments example, for 15 s (STORE=memory or STORE=redis)
+run: ## Run the payments example, for 15 s (STORE=memory or STORE=redis, CONFIG=file)
 	@[ $(STORE) != redis ] || .ci/services redis
-	$(GO) run ./examples/payments -store=$(STORE)
+	$(GO) build -o bin/payments ./examples/payments
+	bin/payments -store=$(STORE) $(if $(CONFIG),-config=$(CONFIG))
 
 # Allocations cannot be counted under the race detector, so packages that do it are tested once more without.
 test: services ## Run the tests with the race detector, in random order

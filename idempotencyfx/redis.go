@@ -57,44 +57,44 @@ func NewRedisBackend(p RedisParams) RedisResult {
 
 func (p RedisParams) open(cfg idempotency.Config) (idempotency.Store, error) {
 	section, source := p.section()
-	client, err := p.client(section, source)
+	selected, err := p.selectClient(section, source)
 	if err != nil {
 		return nil, fmt.Errorf("idempotencyfx: %w", err)
 	}
-	store, err := redisstore.NewIdempotency(client, redisstore.Config{KeyPrefix: cfg.KeyPrefix})
+	store, err := redisstore.NewIdempotency(selected.client, redisstore.Config{KeyPrefix: cfg.KeyPrefix})
 	if err != nil {
-		return nil, errors.Join(err, client.release())
+		return nil, errors.Join(err, selected.release())
 	}
 	log := wiring.LoggerOrNop(p.Logger)
-	log.Info("redis client selected", zap.String("source", client.source), zap.Bool("owned", client.owned))
-	if client.owned {
+	log.Info("redis client selected", zap.String("source", selected.source), zap.Bool("owned", selected.owned))
+	if selected.owned {
 		// In a hook of its own, before the check: Fx stops only what has started, and a failed check has not.
-		p.Lifecycle.Append(fx.StopHook(client.Close))
+		p.Lifecycle.Append(fx.StopHook(selected.client.Close))
 	}
 	if section.CheckOnStart != config.CheckOff {
-		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error { return check(ctx, client, section, log) }))
+		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error { return check(ctx, selected, section, log) }))
 	}
 	return store, nil
 }
 
-func check(ctx context.Context, client redisClient, section config.Redis, log *zap.Logger) error {
+func check(ctx context.Context, selected selection, section config.Redis, log *zap.Logger) error {
 	ctx, cancel := wiring.Bounded(ctx, section.CheckTimeout)
 	defer cancel()
-	err := client.Ping(ctx).Err()
+	err := selected.client.Ping(ctx).Err()
 	if err == nil {
 		return nil
 	}
 	if section.CheckOnStart == config.CheckWarn {
 		log.Warn("redis does not answer; idempotent calls will fail until it does",
-			zap.String("source", client.source), zap.Error(err))
+			zap.String("source", selected.source), zap.Error(err))
 		return nil
 	}
 	remedy := "check the client that the application provides"
-	if client.owned {
+	if selected.owned {
 		remedy = "start Redis there, or set redis.addrs (STEADY_REDIS__ADDRS), or provide a redis.UniversalClient"
 	}
 	return fmt.Errorf("idempotencyfx: redis does not answer (%s): %w; %s; to start without it set redis.check_on_start "+
-		"to %q", client.source, err, remedy, config.CheckWarn)
+		"to %q", selected.source, err, remedy, config.CheckWarn)
 }
 
 // section returns the connection settings and where their addresses come from.
@@ -109,56 +109,56 @@ func (p RedisParams) section() (config.Redis, string) {
 	}
 }
 
-// redisClient is a client and its origin.
-type redisClient struct {
-	redis.UniversalClient
+// selection is a client and its origin.
+type selection struct {
+	client redis.UniversalClient
 	source string
 	owned  bool // made here, and closed here
 }
 
 // release closes an owned client that is not going to be used.
-func (c redisClient) release() error {
-	if c.owned {
-		return c.Close()
+func (s selection) release() error {
+	if s.owned {
+		return s.client.Close()
 	}
 	return nil
 }
 
-func (p RedisParams) client(section config.Redis, source string) (redisClient, error) {
+func (p RedisParams) selectClient(section config.Redis, source string) (selection, error) {
 	switch len(p.Chosen) {
 	case 0:
 	case 1:
-		return redisClient{UniversalClient: p.Chosen[0], source: "UseClient"}, nil
+		return selection{client: p.Chosen[0], source: "UseClient"}, nil
 	default:
-		return redisClient{}, errors.New("UseClient is given more than once")
+		return selection{}, errors.New("UseClient is given more than once")
 	}
 	switch found := p.found(); len(found) {
 	case 0:
 		if err := p.checkProviders(section); err != nil {
-			return redisClient{}, err
+			return selection{}, err
 		}
-		return redisClient{
-			UniversalClient: redis.NewUniversalClient(options(section)), owned: true,
+		return selection{
+			client: redis.NewUniversalClient(options(section)), owned: true,
 			source: fmt.Sprintf("%s, from the configuration: %s", strings.Join(section.Addrs, ", "), source),
 		}, nil
 	case 1:
 		return found[0], nil
 	default:
-		return redisClient{}, fmt.Errorf("the container holds several redis clients (%s and %s); "+
+		return selection{}, fmt.Errorf("the container holds several redis clients (%s and %s); "+
 			"choose with idempotencyfx.UseClient[T]()", found[0].source, found[1].source)
 	}
 }
 
 // found returns the different clients in the container.
-func (p RedisParams) found() []redisClient {
-	var found []redisClient
+func (p RedisParams) found() []selection {
+	var found []selection
 	add := func(client redis.UniversalClient, source string) {
 		for _, f := range found {
-			if f.UniversalClient == client {
+			if f.client == client {
 				return // one client under two types
 			}
 		}
-		found = append(found, redisClient{UniversalClient: client, source: source + " of the application"})
+		found = append(found, selection{client: client, source: source + " of the application"})
 	}
 	if p.Universal != nil {
 		add(p.Universal, "redis.UniversalClient")
