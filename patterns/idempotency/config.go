@@ -7,10 +7,11 @@ import (
 )
 
 // Config says how long results are kept and how keys are handled. A zero field takes the value of [DefaultConfig],
-// except AutoCleanup, KeyPrefix and Backend, which mean what they say.
+// except AutoCleanup, which means what it says, and KeyPrefix and Backend, for which the store and the wiring have
+// defaults of their own.
 type Config struct {
-	TTL             time.Duration `koanf:"ttl"`              // how long a result is replayed
-	Lease           time.Duration `koanf:"lease"`            // how long a claim outlives a process that died
+	TTL             time.Duration `koanf:"ttl"`              // how long a result is replayed; positive
+	Lease           time.Duration `koanf:"lease"`            // how long a claim outlives a process that died; at least 100 ms
 	MaxEntries      int           `koanf:"max_entries"`      // memory backend: results kept, the oldest go first
 	CleanupInterval time.Duration `koanf:"cleanup_interval"` // between two rounds of the janitor
 	AutoCleanup     bool          `koanf:"auto_cleanup"`     // whether the Fx module starts the janitor

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/steadyfx/steady/hooks"
@@ -98,16 +99,21 @@ func storable[T any]() error {
 // another argument gets a [*DuplicateRequestError].
 //
 // If key is nil, the key is made of the operation and the argument as JSON, so that two calls with equal arguments are
-// one. Then the argument must be plain data that says all there is to say: what JSON leaves out does not count, and
-// what it cannot hold, such as a function or a channel, is a [*ConfigurationError] of the call.
+// one. Then the argument must be plain data that JSON holds in full: a type with functions, channels, unexported fields
+// or fields tagged "-", unless it encodes itself, is a [*ConfigurationError] of every call, because two arguments that
+// differ could pass for one.
 func Wrap[In, Out any](
 	g *Guard, operation string, key func(In) string, fn func(context.Context, In) (Out, error),
 ) func(context.Context, In) (Out, error) {
+	var incomplete error
+	if key == nil {
+		incomplete = heldInFull(reflect.TypeFor[In]())
+	}
 	return func(ctx context.Context, in In) (Out, error) {
 		argument, err := marshal(&in)
-		if err != nil {
+		if err = errors.Join(incomplete, err); err != nil {
 			return *new(Out), &ConfigurationError{Err: &patterns.FieldError{
-				Field: "argument", Problem: fmt.Sprintf("must be something that JSON can hold: %v", err),
+				Field: "argument", Problem: fmt.Sprintf("must be something that JSON can hold: %v; or give Wrap a key function", err),
 			}}
 		}
 		call := Call{Operation: operation, Fingerprint: Fingerprint(argument)}

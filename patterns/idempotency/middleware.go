@@ -47,7 +47,8 @@ func WithDocumentation(address string) MiddlewareOption {
 //
 // A key belongs to a scope, a method and a route: the pattern of the http.ServeMux if the middleware runs inside of
 // one, else the path. Method and route are the operation that events name. The method, the path, the query, the
-// content type and the body must be the same each time.
+// content type and the body must be the same each time. The path is the one that the client asked for, whatever
+// http.StripPrefix made of it. The host counts only where the pattern names it.
 //
 // The first request runs the handler. Its response is held back until it is stored, and then sent. Responses with
 // status 2xx, 3xx and 4xx, except 408, 409, 425 and 429, are stored, with the headers that describe the content; any
@@ -123,8 +124,8 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, key string) {
 	}
 	body, err := m.readBody(w, r)
 	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			m.refuse(w, bodyTooLarge(m.maxBody))
+		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok { // the limit may be that of a handler further out
+			m.refuse(w, bodyTooLarge(tooLarge.Limit))
 		} else {
 			m.refuse(w, bodyUnreadable())
 		}
@@ -193,7 +194,7 @@ func withoutDisconnect(ctx context.Context) (context.Context, context.CancelFunc
 // route returns the pattern that the mux found, without the method, or the path.
 func route(r *http.Request) string {
 	if r.Pattern == "" {
-		return r.URL.EscapedPath()
+		return requestedPath(r)
 	}
 	if method := strings.IndexAny(r.Pattern, " \t"); method >= 0 {
 		return strings.TrimLeft(r.Pattern[method:], " \t")
@@ -201,8 +202,17 @@ func route(r *http.Request) string {
 	return r.Pattern
 }
 
+// requestedPath returns the path in the request line. A handler further out may have cut r.URL.Path, and what two such
+// handlers leave can be the same for different resources.
+func requestedPath(r *http.Request) string {
+	if requested, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		return requested.EscapedPath()
+	}
+	return r.URL.EscapedPath()
+}
+
 func fingerprintOf(r *http.Request, body []byte) []byte {
-	return Fingerprint([]byte(r.Method), []byte(r.URL.EscapedPath()), []byte(canonicalQuery(r.URL.RawQuery)),
+	return Fingerprint([]byte(r.Method), []byte(requestedPath(r)), []byte(canonicalQuery(r.URL.RawQuery)),
 		[]byte(r.Header.Get("Content-Type")), body)
 }
 

@@ -234,6 +234,39 @@ func TestOperationOfEventsIsMethodAndRoute(t *testing.T) {
 	wantEqual(t, "operations", got, []string{"POST example.com/orders/{id}", "PATCH /any/{id}", "POST /bare/1"})
 }
 
+// What the handlers in between leave of the path can be the same for two resources.
+func TestPathIsTheOneThatTheClientAskedFor(t *testing.T) {
+	var runs atomic.Int32
+	inner := http.NewServeMux()
+	inner.Handle("POST /payments", guarded(t, counted(&runs)))
+	outer := http.NewServeMux()
+	for _, account := range []string{"/accounts/1", "/accounts/2"} {
+		outer.Handle(account+"/", http.StripPrefix(account, inner))
+	}
+	w := send(outer, request("POST", "/accounts/1/payments", "k", ""))
+	wantEqual(t, "first", w.Body.String(), "run 1")
+	w = send(outer, request("POST", "/accounts/2/payments", "k", ""))
+	wantProblem(t, w, http.StatusUnprocessableEntity, idempotency.CodeDuplicate, titleReused)
+	w = send(outer, request("POST", "/accounts/1/payments", "k", ""))
+	wantEqual(t, "replay", w.Body.String(), "run 1")
+
+	stripped := http.NewServeMux() // without patterns inside, the path is the route
+	for _, version := range []string{"/v1", "/v2"} {
+		stripped.Handle(version+"/", http.StripPrefix(version, guarded(t, counted(&runs))))
+	}
+	wantEqual(t, "v1", send(stripped, request("POST", "/v1/pay", "k", "")).Body.String(), "run 2")
+	wantEqual(t, "v2", send(stripped, request("POST", "/v2/pay", "k", "")).Body.String(), "run 3")
+}
+
+func TestBodyBeyondTheLimitOfAnOuterHandlerNamesThatLimit(t *testing.T) {
+	h := http.MaxBytesHandler(guarded(t, http.NotFoundHandler()), 10)
+	w := send(h, request("POST", "/", "k", strings.Repeat("x", 11)))
+	wantEqual(t, "status", w.Code, http.StatusRequestEntityTooLarge)
+	if !strings.Contains(w.Body.String(), "up to 10 bytes") {
+		t.Errorf("got %s", w.Body)
+	}
+}
+
 func TestScopesDoNotShareKeys(t *testing.T) {
 	var runs atomic.Int32
 	g, _ := newGuard(t, newStore(t), idempotency.Config{})
@@ -258,7 +291,7 @@ func TestRunningRequestIsAConflictAndAMismatchIsToldApart(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		w := post(h, "k")
 		wantProblem(t, w, http.StatusConflict, idempotency.CodeConflict, titleRunning)
-		wantEqual(t, "Retry-After", w.Header().Get("Retry-After"), "30") // 29.999 s, in whole seconds
+		wantEqual(t, "Retry-After", w.Header().Get("Retry-After"), "3")
 
 		w = send(h, request("POST", "/orders", "k", "another"))
 		wantProblem(t, w, http.StatusUnprocessableEntity, idempotency.CodeDuplicate, titleReused)
@@ -267,9 +300,9 @@ func TestRunningRequestIsAConflictAndAMismatchIsToldApart(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsAtLeastASecond(t *testing.T) {
+func TestRetryAfterIsFromOneToThreeSeconds(t *testing.T) {
 	for left, want := range map[time.Duration]string{
-		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90",
+		0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "3",
 	} {
 		g, _ := newGuard(t, answering{newStore(t), idempotency.Claim{Outcome: idempotency.InProgress, RetryAfter: left}},
 			idempotency.Config{})

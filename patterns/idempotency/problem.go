@@ -59,11 +59,13 @@ func keyReused() problem {
 	}
 }
 
-func outstanding(retryAfter time.Duration) problem {
+// outstanding says to come back after the rest of the lease, or after a few seconds: a lease is renewed for as long as
+// the request takes, so that it says when a dead process is given up, not when a live one is done.
+func outstanding(lease time.Duration) problem {
 	return problem{
 		Status: http.StatusConflict, Code: CodeConflict, Title: "A request is outstanding for this Idempotency-Key",
 		Detail:     "A request with this Idempotency-Key is still being processed. Send it again later.",
-		retryAfter: max(retryAfter, time.Second),
+		retryAfter: min(max(lease, time.Second), 3*time.Second),
 	}
 }
 

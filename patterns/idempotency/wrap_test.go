@@ -2,7 +2,9 @@ package idempotency_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/steadyfx/steady/patterns/idempotency"
 )
@@ -69,4 +71,55 @@ func TestWrapWithoutAnOperationRefusesCalls(t *testing.T) {
 	_, err := idempotency.Wrap(g, "", nil, counting[int](&runs))(t.Context(), 1)
 	wantError[*idempotency.ConfigurationError](t, err)
 	wantEqual(t, "runs", runs, 0)
+}
+
+// An argument that JSON does not hold in full would pass for another one, whose call would never be made.
+func TestDerivedKeyNeedsAllOfTheArgument(t *testing.T) {
+	type hidden struct {
+		Order string
+		card  string
+	}
+	type tagged struct {
+		Order string
+		Card  string `json:"-"`
+	}
+	type nested struct{ Items []map[string]*hidden }
+	type recursive struct {
+		Order string
+		Next  *recursive
+	}
+	type embedded struct{ recursive }
+	type dated struct{ At time.Time } // which has unexported fields and encodes itself
+
+	refused := func(name string, err error) {
+		t.Helper()
+		if !errors.As(err, new(*idempotency.ConfigurationError)) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	refused("unexported", called(t, hidden{"a", "1"}, nil))
+	refused("tagged", called(t, tagged{}, nil))
+	refused("nested", called(t, nested{}, nil))
+	for name, err := range map[string]error{
+		"own key":   called(t, hidden{"a", "1"}, func(h hidden) string { return h.Order + h.card }),
+		"recursive": called(t, recursive{}, nil),
+		"embedded":  called(t, embedded{}, nil),
+		"time":      called(t, dated{}, nil),
+		"text":      called(t, "plain", nil),
+	} {
+		if err != nil {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func called[In any](t *testing.T, in In, key func(In) string) error {
+	t.Helper()
+	g, _ := newGuard(t, newStore(t), idempotency.Config{})
+	runs := 0
+	_, err := idempotency.Wrap(g, "charge", key, counting[In](&runs))(t.Context(), in)
+	if (err == nil) != (runs == 1) {
+		t.Errorf("%d runs with the error %v", runs, err)
+	}
+	return err
 }
