@@ -39,6 +39,21 @@ func DefaultRedis() Redis {
 	return Redis{Addrs: []string{"localhost:6379"}, CheckOnStart: CheckRequire, CheckTimeout: defaultCheckTimeout}
 }
 
+// WithDefaults returns r with the values of [DefaultRedis] where it has none.
+func (r Redis) WithDefaults() Redis {
+	d := DefaultRedis()
+	if len(r.Addrs) == 0 {
+		r.Addrs = d.Addrs
+	}
+	if r.CheckOnStart == "" {
+		r.CheckOnStart = d.CheckOnStart
+	}
+	if r.CheckTimeout == 0 {
+		r.CheckTimeout = d.CheckTimeout
+	}
+	return r
+}
+
 // Validate reports everything that is wrong with r. Nothing that r holds is in the error.
 func (r Redis) Validate() error {
 	var checks patterns.Checks

@@ -17,15 +17,17 @@ type Bus struct {
 	mu            sync.Mutex // guards changes of listeners, and subscriptions
 	subscriptions []*Subscription
 	closed        bool
+	dropped       uint64 // by subscriptions that are gone
 
 	panics atomic.Uint64
 }
 
 type listener struct{ call func(context.Context, Event) }
 
-// On runs fn in line for every event of type E, or for every event if E is [Event]: on the goroutine that caused it,
-// before that goes on, in the order in which the listeners were added. The context is the one of the call that
-// caused the event. The returned function removes fn; it may be called more than once, and from fn. An event that is
+// On runs fn in line for every event of type E, a struct and no pointer, or for every event if E is [Event]: on the
+// goroutine that caused it, before that goes on, in the order in which the listeners were added. (A circuit breaker
+// keeps its transitions in order: one that comes while another goroutine tells of the one before is told by that one.)
+// The context is the one of the call that caused the event. The returned function removes fn; it may be called more than once, and from fn. An event that is
 // on its way meanwhile can still reach fn.
 func On[E Event](b *Bus, fn func(ctx context.Context, e E)) (remove func()) {
 	if b == nil {
@@ -123,13 +125,15 @@ type Stats struct {
 	Dropped uint64 // events that found the queue of a subscription full or closed, or that a Close left unhandled
 }
 
-// Stats returns a snapshot. The counts of removed subscriptions are not in it.
+// Stats returns a snapshot.
 func (b *Bus) Stats() Stats {
 	if b == nil {
 		return Stats{}
 	}
-	s := Stats{Panics: b.panics.Load()}
-	for _, sub := range b.currentSubscriptions() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := Stats{Panics: b.panics.Load(), Dropped: b.dropped}
+	for _, sub := range b.subscriptions {
 		s.Queued += sub.Queued()
 		s.Dropped += sub.Dropped()
 	}
@@ -176,5 +180,8 @@ func (b *Bus) add(s *Subscription) {
 func (b *Bus) forget(s *Subscription) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.subscriptions = slices.DeleteFunc(b.subscriptions, func(other *Subscription) bool { return other == s })
+	if i := slices.Index(b.subscriptions, s); i >= 0 {
+		b.subscriptions = slices.Delete(b.subscriptions, i, i+1)
+		b.dropped += s.Dropped()
+	}
 }

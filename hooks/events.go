@@ -22,6 +22,7 @@ const (
 	retryExhausted
 	bulkheadRejected
 	timedOut
+	fallbackUsed
 	idempotencyKeyHit
 	idempotencyConflict
 	idempotencyMismatch
@@ -36,12 +37,13 @@ const (
 
 // CircuitOpened: a circuit breaker began to reject calls.
 type CircuitOpened struct {
-	Name       string        // of the breaker
-	Failures   int           // failures in the window when it tripped, or of the probe that failed
-	Calls      int           // calls in the window
-	RetryAfter time.Duration // until it lets a probe through; 0 if it was forced open and waits for a reset
-	Forced     bool          // opened by hand
-	At         time.Time
+	Name        string        // of the breaker
+	Consecutive int           // failures in a row when it tripped; the oldest may have left the window
+	Failures    int           // failures in the window when it tripped, or of the probe that failed
+	Calls       int           // calls in the window
+	RetryAfter  time.Duration // until it lets a probe through; 0 if it was forced open and waits for a reset
+	Forced      bool          // opened by hand
+	At          time.Time
 }
 
 // CircuitHalfOpened: an open circuit breaker let its first probe through.
@@ -52,9 +54,10 @@ type CircuitHalfOpened struct {
 
 // CircuitClosed: a circuit breaker lets calls through again.
 type CircuitClosed struct {
-	Name  string
-	Reset bool // closed by hand
-	At    time.Time
+	Name     string
+	Reset    bool // closed by hand
+	Disabled bool // switched off by hand: calls go through uncounted, and nothing opens the circuit
+	At       time.Time
 }
 
 // CircuitRejected: a circuit breaker refused a call.
@@ -95,6 +98,14 @@ type TimedOut struct {
 	Operation string
 	Limit     time.Duration
 	At        time.Time
+}
+
+// FallbackUsed: an operation failed, and something else answered in its place.
+type FallbackUsed struct {
+	Name string // of the chain
+	Step string // what answered: "handler", "default", or a step with its place, as in "alternative 1"
+	Err  error  // of the operation
+	At   time.Time
 }
 
 // IdempotencyKeyHit: a duplicate was answered with the stored result.
@@ -175,6 +186,7 @@ func (RetryAttempted) EventName() string              { return "retry.attempted"
 func (RetryExhausted) EventName() string              { return "retry.exhausted" }
 func (BulkheadRejected) EventName() string            { return "bulkhead.rejected" }
 func (TimedOut) EventName() string                    { return "timeout.expired" }
+func (FallbackUsed) EventName() string                { return "fallback.used" }
 func (IdempotencyKeyHit) EventName() string           { return "idempotency.hit" }
 func (IdempotencyConflict) EventName() string         { return "idempotency.conflict" }
 func (IdempotencyMismatch) EventName() string         { return "idempotency.mismatch" }
@@ -193,6 +205,7 @@ func (RetryAttempted) kind() kind              { return retryAttempted }
 func (RetryExhausted) kind() kind              { return retryExhausted }
 func (BulkheadRejected) kind() kind            { return bulkheadRejected }
 func (TimedOut) kind() kind                    { return timedOut }
+func (FallbackUsed) kind() kind                { return fallbackUsed }
 func (IdempotencyKeyHit) kind() kind           { return idempotencyKeyHit }
 func (IdempotencyConflict) kind() kind         { return idempotencyConflict }
 func (IdempotencyMismatch) kind() kind         { return idempotencyMismatch }

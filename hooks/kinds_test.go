@@ -13,7 +13,7 @@ import (
 // every lists all events. A new one must be added here; TestEveryEventIsListed finds out if it is not.
 var every = []Event{
 	CircuitOpened{}, CircuitHalfOpened{}, CircuitClosed{}, CircuitRejected{}, RetryAttempted{}, RetryExhausted{},
-	BulkheadRejected{}, TimedOut{}, IdempotencyKeyHit{}, IdempotencyConflict{}, IdempotencyMismatch{},
+	BulkheadRejected{}, TimedOut{}, FallbackUsed{}, IdempotencyKeyHit{}, IdempotencyConflict{}, IdempotencyMismatch{},
 	IdempotencyReleased{}, IdempotencyClaimLost{}, IdempotencyCompletionFailed{}, IdempotencyStoreFailed{},
 	IdempotencyCleaned{}, ListenerPanicked{},
 }

@@ -1,6 +1,8 @@
 package idempotencyfx
 
 import (
+	"fmt"
+
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -16,7 +18,7 @@ import (
 var Module = fx.Module("idempotency", core())
 
 // Durable is Module and [Redis] and a promise: records survive the process. The application does not start unless a
-// durable backend is selected and answers.
+// durable backend is selected and, but for redis.check_on_start, answers.
 var Durable = fx.Module("idempotency",
 	core(),
 	Redis,
@@ -66,24 +68,30 @@ func busOrOwn(p struct {
 // idempotency.DefaultConfig: in a Config that is made from nothing, AutoCleanup is off.
 func Configure(cfg idempotency.Config) fx.Option { return fx.Supply(&cfg) }
 
-// ConfigParams is where the constructors take their configuration from: Config, else the Resilience.Idempotency
-// section of Tree, else the defaults.
+// ConfigParams is where the constructors take their configuration from: Config, else the Idempotency section of
+// Resilience if it is not zero, else that of Tree, else the defaults.
 type ConfigParams struct {
 	fx.In
 
-	Config *idempotency.Config `optional:"true"`
-	Tree   *config.Tree        `optional:"true"`
+	Config     *idempotency.Config `optional:"true"`
+	Resilience *config.Resilience  `optional:"true"` // of resiliencefx.Configure
+	Tree       *config.Tree        `optional:"true"`
+	Graph      fx.DotGraph         `optional:"true"`
 }
 
-func (p ConfigParams) resolve() (cfg idempotency.Config, source string) {
+func (p ConfigParams) resolve() (cfg idempotency.Config, source string, err error) {
 	switch {
 	case p.Config != nil:
-		return *p.Config, "code"
+		return *p.Config, "code", nil
+	case p.Resilience != nil && p.Resilience.Idempotency != (idempotency.Config{}):
+		return p.Resilience.Idempotency, "code", nil
 	case p.Tree != nil:
-		return p.Tree.Resilience.Idempotency, p.Tree.Source("resilience.idempotency.backend")
-	default:
-		return idempotency.DefaultConfig(), "default"
+		return p.Tree.Resilience.Idempotency, p.Tree.Source("resilience.idempotency.backend"), nil
 	}
+	if err := wiring.CheckAbsent(p.Graph, "*config.Tree", "*idempotency.Config"); err != nil {
+		return idempotency.Config{}, "", fmt.Errorf("idempotencyfx: %w", err)
+	}
+	return idempotency.DefaultConfig(), "default", nil
 }
 
 // GuardParams are the parameters of [NewGuard].
@@ -105,7 +113,10 @@ type GuardResult struct {
 
 // NewGuard makes the guard on the store.
 func NewGuard(p GuardParams) (GuardResult, error) {
-	cfg, _ := p.Config.resolve()
+	cfg, _, err := p.Config.resolve()
+	if err != nil {
+		return GuardResult{}, err
+	}
 	guard, err := idempotency.New(p.Store, cfg, idempotency.WithBus(p.Bus))
 	return GuardResult{Guard: guard}, err
 }
@@ -130,7 +141,10 @@ type JanitorResult struct {
 // NewJanitor makes the janitor of the store. Unless the configuration turns auto_cleanup off it runs from the start of
 // the application to its stop.
 func NewJanitor(p JanitorParams) (JanitorResult, error) {
-	cfg, _ := p.Config.resolve()
+	cfg, _, err := p.Config.resolve()
+	if err != nil {
+		return JanitorResult{}, err
+	}
 	janitor, err := idempotency.NewJanitor(p.Store, cfg, idempotency.WithBus(p.Bus))
 	if err != nil {
 		return JanitorResult{}, err

@@ -57,6 +57,9 @@ func NewRedisBackend(p RedisParams) RedisResult {
 
 func (p RedisParams) open(cfg idempotency.Config) (idempotency.Store, error) {
 	section, source := p.section()
+	if err := section.Validate(); err != nil {
+		return nil, fmt.Errorf("idempotencyfx: redis, from %s: %w", source, err)
+	}
 	selected, err := p.selectClient(section, source)
 	if err != nil {
 		return nil, fmt.Errorf("idempotencyfx: %w", err)
@@ -84,24 +87,40 @@ func check(ctx context.Context, selected selection, section config.Redis, log *z
 	if err == nil {
 		return nil
 	}
+	err = failedCheck(err, selected, section)
 	if section.CheckOnStart == config.CheckWarn {
-		log.Warn("redis does not answer; idempotent calls will fail until it does",
-			zap.String("source", selected.source), zap.Error(err))
+		log.Warn("redis is not usable; idempotent calls will fail until it is", zap.Error(err))
 		return nil
 	}
-	remedy := "check the client that the application provides"
-	if selected.owned {
+	return fmt.Errorf("%w; to start all the same set redis.check_on_start to %q", err, config.CheckWarn)
+}
+
+// failedCheck says what to do about a server that did not answer, or not with what was asked for.
+func failedCheck(err error, selected selection, section config.Redis) error {
+	problem, remedy := "does not answer", "check the client that the application provides"
+	var refused redis.Error
+	switch {
+	case errors.As(err, &refused):
+		problem = "refuses the client"
+		if selected.owned {
+			remedy = "check redis.username, redis.password, redis.db and, for a cluster or sentinels, redis.addrs"
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+		problem = fmt.Sprintf("does not answer within %v (redis.check_timeout)", section.CheckTimeout)
+		if selected.owned {
+			remedy = "check redis.addrs and redis.tls, and that the server is not overloaded"
+		}
+	case selected.owned:
 		remedy = "start Redis there, or set redis.addrs (STEADY_REDIS__ADDRS), or provide a redis.UniversalClient"
 	}
-	return fmt.Errorf("idempotencyfx: redis does not answer (%s): %w; %s; to start without it set redis.check_on_start "+
-		"to %q", selected.source, err, remedy, config.CheckWarn)
+	return fmt.Errorf("idempotencyfx: redis %s (%s): %w; %s", problem, selected.source, err, remedy)
 }
 
 // section returns the connection settings and where their addresses come from.
 func (p RedisParams) section() (config.Redis, string) {
 	switch {
 	case p.Config != nil:
-		return *p.Config, "code"
+		return p.Config.WithDefaults(), "code"
 	case p.Tree != nil:
 		return p.Tree.Redis, p.Tree.Source("redis.addrs")
 	default:
@@ -134,8 +153,10 @@ func (p RedisParams) selectClient(section config.Redis, source string) (selectio
 	}
 	switch found := p.found(); len(found) {
 	case 0:
-		if err := p.checkProviders(section); err != nil {
-			return selection{}, err
+		err := wiring.CheckAbsent(p.Graph, "redis.UniversalClient", "*redis.Client", "*redis.ClusterClient")
+		if err != nil {
+			return selection{}, fmt.Errorf("%w; refusing to connect to %s instead: mend it, or choose a client with "+
+				"idempotencyfx.UseClient[T]()", err, strings.Join(section.Addrs, ", "))
 		}
 		return selection{
 			client: redis.NewUniversalClient(options(section)), owned: true,
@@ -170,18 +191,6 @@ func (p RedisParams) found() []selection {
 		add(p.Cluster, "*redis.ClusterClient")
 	}
 	return found
-}
-
-// checkProviders looks for a provider of a client whose own dependencies are missing. Fx leaves the optional parameter
-// empty in that case too, and to connect elsewhere instead would be the worst answer to that mistake.
-func (p RedisParams) checkProviders(section config.Redis) error {
-	for _, name := range []string{"redis.UniversalClient", "*redis.Client", "*redis.ClusterClient"} {
-		if strings.Contains(string(p.Graph), fmt.Sprintf("%q [label=<", name)) {
-			return fmt.Errorf("the application provides a %s, but that provider's own dependencies are missing; "+
-				"provide them (refusing to connect to %s instead)", name, strings.Join(section.Addrs, ", "))
-		}
-	}
-	return nil
 }
 
 func options(section config.Redis) *redis.UniversalOptions {

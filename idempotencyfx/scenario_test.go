@@ -199,11 +199,76 @@ type missing struct{}
 func TestBrokenProviderIsNotReplacedByLocalhost(t *testing.T) {
 	broken := fx.Provide(func(missing) *redis.Client { return nil })
 	wantText(t, mustNotBuild(t, idempotencyfx.Durable, broken),
-		"provides a *redis.Client", "dependencies are missing", "refusing to connect to localhost:6379")
+		"provides a *redis.Client, but none arrives", "lacks a dependency", "refusing to connect to localhost:6379")
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable, fx.Provide(func() *redis.Client { return nil })),
+		"provides a *redis.Client, but none arrives", "returned nil")
 	wantText(t, mustNotBuild(t, idempotencyfx.Durable, broken, idempotencyfx.UseClient[*redis.Client]()),
 		"missing type: idempotencyfx_test.missing")
 	wantText(t, mustNotBuild(t, idempotencyfx.Durable,
 		fx.Provide(func() (*redis.Client, error) { return nil, errors.New("no credentials") })), "no credentials")
+}
+
+// A configuration that cannot be built, or is supplied in a way that nobody looks for, is not replaced by the defaults.
+func TestBrokenConfigurationIsNotReplacedByTheDefaults(t *testing.T) {
+	for _, module := range []fx.Option{idempotencyfx.Module, idempotencyfx.Durable} {
+		wantText(t, mustNotBuild(t, module, fx.Provide(func(missing) *config.Tree { return nil })),
+			"provides a *config.Tree, but none arrives")
+		wantText(t, mustNotBuild(t, module, fx.Supply(config.Tree{})), "provide a pointer")
+		wantText(t, mustNotBuild(t, module, fx.Supply(idempotency.Config{})), "provide a pointer")
+	}
+}
+
+func TestConfigureOfResilienceConfiguresIdempotencyToo(t *testing.T) {
+	cfg := config.Default().Resilience
+	cfg.Idempotency.Backend = "tape"
+	wantText(t, mustNotBuild(t, idempotencyfx.Module, resiliencefx.Module, resiliencefx.Configure(cfg)), `"tape"`)
+	isMemory(t, start(t, idempotencyfx.Module, resiliencefx.Module, resiliencefx.Configure(config.Resilience{})))
+}
+
+func TestRedisSectionFromCodeIsCompletedAndChecked(t *testing.T) {
+	isRedis(t, start(t, idempotencyfx.Durable, fx.Supply(&config.Redis{Addrs: []string{services.Redis(t).Addr()}})))
+	text := mustNotBuild(t, idempotencyfx.Durable, fx.Supply(&config.Redis{
+		Addrs: []string{"redis://:hunter2@localhost:6379"}, CheckOnStart: "never",
+	}))
+	wantText(t, text, "addrs[0]: must be host:port", "check_on_start: ")
+	if strings.Contains(text, "hunter2") {
+		t.Error("the error holds the password")
+	}
+}
+
+func TestStartErrorNamesWhatIsWrong(t *testing.T) {
+	server := services.Redis(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for name, test := range map[string]struct {
+		section config.Redis
+		want    []string
+	}{
+		"password": {config.Redis{Addrs: []string{server.Addr()}, Username: "nobody", Password: "hunter2"},
+			[]string{"refuses the client", "redis.password"}},
+		"database": {config.Redis{Addrs: []string{server.Addr()}, DB: 9999}, []string{"refuses the client", "redis.db"}},
+		"silent": {config.Redis{Addrs: []string{silent.Addr().String()}, CheckTimeout: 50 * time.Millisecond},
+			[]string{"does not answer within 50ms (redis.check_timeout)", "redis.tls"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := fx.New(fx.NopLogger, idempotencyfx.Durable, fx.Supply(&test.section))
+			err := app.Start(t.Context())
+			if err == nil {
+				t.Fatal("the application started")
+			}
+			wantText(t, err.Error(), test.want...)
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Error("the error holds the password")
+			}
+		})
+	}
+}
+
+func TestUseStoreWithoutAStore(t *testing.T) {
+	wantText(t, mustNotBuild(t, idempotencyfx.Module, idempotencyfx.UseStore(nil)), "UseStore was given no store")
 }
 
 func TestModuleAndRedis(t *testing.T) {
@@ -316,7 +381,7 @@ func TestCheckAtStartCanWarnOrBeOff(t *testing.T) {
 			section.Addrs, section.CheckOnStart = []string{deadAddr(t)}, mode
 			core, logs := observer.New(zap.WarnLevel)
 			start(t, idempotencyfx.Durable, fx.Supply(&section, zap.New(core)))
-			if n := logs.FilterMessageSnippet("redis does not answer").Len(); n != warnings {
+			if n := logs.FilterMessageSnippet("redis is not usable").Len(); n != warnings {
 				t.Fatalf("%d warnings", n)
 			}
 		})

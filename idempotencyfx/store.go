@@ -24,6 +24,9 @@ type Backend struct {
 
 // UseStore keeps records in store, whatever backend is configured. The application closes it.
 func UseStore(store idempotency.Store) fx.Option {
+	if store == nil {
+		return fx.Error(errors.New("idempotencyfx: UseStore was given no store"))
+	}
 	return fx.Supply(fx.Annotate(store, fx.As(new(idempotency.Store)), fx.ResultTags(`name:"idempotency.store"`)))
 }
 
@@ -54,7 +57,10 @@ func NewStore(p StoreParams) (StoreResult, error) {
 		log.Info("idempotency store selected", zap.String("backend", "own"), zap.String("source", "UseStore"))
 		return StoreResult{Store: p.Own}, nil
 	}
-	cfg, source := p.Config.resolve()
+	cfg, source, err := p.Config.resolve()
+	if err != nil {
+		return StoreResult{}, err
+	}
 	backend, err := p.choose(cfg.Backend, source)
 	if err != nil {
 		return StoreResult{}, fmt.Errorf("idempotencyfx: %w", err)

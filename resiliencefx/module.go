@@ -1,6 +1,8 @@
 package resiliencefx
 
 import (
+	"fmt"
+
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -34,17 +36,20 @@ type ConfigParams struct {
 
 	Config *config.Resilience `optional:"true"`
 	Tree   *config.Tree       `optional:"true"`
+	Graph  fx.DotGraph        `optional:"true"`
 }
 
-func (p ConfigParams) resolve() config.Resilience {
+func (p ConfigParams) resolve() (cfg config.Resilience, source string, err error) {
 	switch {
 	case p.Config != nil:
-		return *p.Config
+		return *p.Config, "code", nil
 	case p.Tree != nil:
-		return p.Tree.Resilience
-	default:
-		return config.Default().Resilience
+		return p.Tree.Resilience, "tree", nil
 	}
+	if err := wiring.CheckAbsent(p.Graph, "*config.Tree", "*config.Resilience"); err != nil {
+		return config.Resilience{}, "", fmt.Errorf("resiliencefx: %w", err)
+	}
+	return config.Default().Resilience, "default", nil
 }
 
 // BusParams are the parameters of [NewBus].
@@ -83,7 +88,11 @@ type CircuitBreakersResult struct {
 
 // NewCircuitBreakers makes the registry of circuit breakers.
 func NewCircuitBreakers(p CircuitBreakersParams) (CircuitBreakersResult, error) {
-	registry, err := circuitbreaker.NewRegistry(p.Config.resolve().CircuitBreaker, circuitbreaker.WithBus(p.Bus))
+	cfg, _, err := p.Config.resolve()
+	if err != nil {
+		return CircuitBreakersResult{}, err
+	}
+	registry, err := circuitbreaker.NewRegistry(cfg.CircuitBreaker, circuitbreaker.WithBus(p.Bus))
 	return CircuitBreakersResult{Registry: registry}, err
 }
 
@@ -104,7 +113,11 @@ type TimeoutsResult struct {
 
 // NewTimeouts makes the manager of timeouts of named operations, with the configured instances in it.
 func NewTimeouts(p TimeoutsParams) (TimeoutsResult, error) {
-	timeouts := p.Config.resolve().Timeout
+	cfg, _, err := p.Config.resolve()
+	if err != nil {
+		return TimeoutsResult{}, err
+	}
+	timeouts := cfg.Timeout
 	manager, err := timeout.NewManager(timeouts.Default, timeout.WithBus(p.Bus))
 	if err != nil {
 		return TimeoutsResult{}, err
@@ -122,6 +135,7 @@ type FactoryParams struct {
 	fx.In
 
 	Config   ConfigParams
+	Logger   *zap.Logger              `optional:"true"`
 	Registry *circuitbreaker.Registry `optional:"true"`
 	Bus      *hooks.Bus               `optional:"true"`
 }
@@ -133,9 +147,20 @@ type FactoryResult struct {
 	Factory *pipeline.Factory
 }
 
-// NewFactory makes the factory and all configured pipelines.
+// NewFactory makes the factory and all configured pipelines. It logs where the configuration comes from, and which
+// environment variables look like a part of it and are not.
 func NewFactory(p FactoryParams) (FactoryResult, error) {
-	cfg := p.Config.resolve()
+	cfg, source, err := p.Config.resolve()
+	if err != nil {
+		return FactoryResult{}, err
+	}
+	log := wiring.LoggerOrNop(p.Logger)
+	log.Info("resilience configured", zap.String("source", source), zap.Int("pipelines", len(cfg.Pipelines)))
+	if p.Config.Tree != nil {
+		if ignored := p.Config.Tree.Ignored(); len(ignored) > 0 {
+			log.Warn("environment variables ignored: keys are joined by two underscores", zap.Strings("names", ignored))
+		}
+	}
 	factory, err := pipeline.NewFactory(pipeline.FactoryConfig{
 		CircuitBreakers: p.Registry,
 		Bulkheads:       cfg.Bulkhead,

@@ -3,6 +3,7 @@ package resiliencefx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,6 +109,36 @@ func TestMistakesInCodeFailTheBuild(t *testing.T) {
 		})).Err()
 	if err == nil || !strings.Contains(err.Error(), "default.minimum_calls: must be at least 1") {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestBrokenConfigurationIsNotReplacedByTheDefaults(t *testing.T) {
+	type missing struct{}
+	for name, opt := range map[string]fx.Option{
+		"tree that cannot be built": fx.Provide(func(missing) *config.Tree { return nil }),
+		"tree by value":             fx.Supply(config.Tree{}),
+		"section by value":          fx.Supply(config.Resilience{}),
+	} {
+		err := fx.New(fx.NopLogger, resiliencefx.Module, opt, fx.Invoke(func(*pipeline.Factory) {})).Err()
+		if err == nil || !strings.Contains(err.Error(), "the application provides a ") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestLogSaysWhereTheConfigurationComesFrom(t *testing.T) {
+	tree, err := config.Load(config.Env([]string{"STEADY_RESILIENCE_RETRY_MAX_ATTEMPTS=3"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.InfoLevel)
+	start(t, fx.Supply(tree, zap.New(core)))
+	if n := logs.FilterMessage("resilience configured").FilterField(zap.String("source", "tree")).Len(); n != 1 {
+		t.Errorf("got %+v", logs.All())
+	}
+	ignored := logs.FilterMessageSnippet("environment variables ignored").All()
+	if len(ignored) != 1 || !strings.Contains(fmt.Sprint(ignored[0].ContextMap()["names"]), "STEADY_RESILIENCE_RETRY_MAX_ATTEMPTS") {
+		t.Errorf("got %+v", ignored)
 	}
 }
 

@@ -14,8 +14,8 @@ func Idempotency() fx.Option {
 	return fx.Decorate(func() (idempotency.Store, error) { return memstore.NewIdempotency(memstore.Config{}) })
 }
 
-// Resilience gives every policy of an application its default configuration. The pipelines stay composed as they are.
-// It is an override for [New].
+// Resilience gives every policy of an application its default configuration. The pipelines stay composed, and
+// idempotency configured, as they are. It is an override for [New].
 func Resilience() fx.Option {
 	type params struct {
 		fx.In
@@ -27,9 +27,9 @@ func Resilience() fx.Option {
 		stub := config.Default().Resilience
 		switch {
 		case p.Config != nil:
-			stub.Pipelines = p.Config.Pipelines
+			stub.Pipelines, stub.Idempotency = p.Config.Pipelines, p.Config.Idempotency
 		case p.Tree != nil:
-			stub.Pipelines = p.Tree.Resilience.Pipelines
+			stub.Pipelines, stub.Idempotency = p.Tree.Resilience.Pipelines, p.Tree.Resilience.Idempotency
 		}
 		return &stub
 	})

@@ -26,8 +26,8 @@ func describe(event hooks.Event) entry {
 			message = "circuit breaker was forced open: calls are rejected until it is reset"
 		}
 		return entry{zap.WarnLevel, message, e.At, []zap.Field{
-			zap.String("name", e.Name), zap.Int("failures", e.Failures), zap.Int("calls", e.Calls),
-			zap.Duration("retry_after", e.RetryAfter),
+			zap.String("name", e.Name), zap.Int("consecutive", e.Consecutive), zap.Int("failures", e.Failures),
+			zap.Int("calls", e.Calls), zap.Duration("retry_after", e.RetryAfter),
 		}}
 	case hooks.CircuitHalfOpened:
 		return entry{zap.InfoLevel, "circuit breaker half-opened: probes go through", e.At, []zap.Field{
@@ -35,10 +35,14 @@ func describe(event hooks.Event) entry {
 		}}
 	case hooks.CircuitClosed:
 		message := "circuit breaker closed: calls go through again"
-		if e.Reset {
+		level := zap.InfoLevel
+		switch {
+		case e.Disabled:
+			level, message = zap.WarnLevel, "circuit breaker was disabled: calls go through unprotected until it is reset"
+		case e.Reset:
 			message = "circuit breaker was reset: calls go through again"
 		}
-		return entry{zap.InfoLevel, message, e.At, []zap.Field{zap.String("name", e.Name)}}
+		return entry{level, message, e.At, []zap.Field{zap.String("name", e.Name)}}
 	case hooks.CircuitRejected:
 		return entry{zap.DebugLevel, "circuit breaker rejected a call", e.At, []zap.Field{
 			zap.String("name", e.Name), zap.String("state", e.State), zap.Duration("retry_after", e.RetryAfter),
@@ -59,6 +63,10 @@ func describe(event hooks.Event) entry {
 	case hooks.TimedOut:
 		return entry{zap.DebugLevel, "operation ran into its time limit", e.At, []zap.Field{
 			zap.String("operation", e.Operation), zap.Duration("limit", e.Limit),
+		}}
+	case hooks.FallbackUsed:
+		return entry{zap.InfoLevel, "operation failed: a fallback answered in its place", e.At, []zap.Field{
+			zap.String("name", e.Name), zap.String("step", e.Step), zap.Error(e.Err),
 		}}
 	case hooks.ListenerPanicked:
 		return entry{zap.ErrorLevel, "listener of events panicked: fix it, the event is lost to it", e.At, []zap.Field{
@@ -92,12 +100,12 @@ func describeIdempotency(event hooks.Event) entry {
 		return entry{zap.ErrorLevel, "call outlived its lease and lost its idempotency key: it may have run twice", e.At,
 			[]zap.Field{zap.String("operation", e.Operation), zap.String("key_digest", e.KeyDigest)}}
 	case hooks.IdempotencyCompletionFailed:
-		return entry{zap.ErrorLevel, "result could not be stored: a duplicate runs again once the lease ends", e.At,
+		return entry{zap.ErrorLevel, "result could not be stored: a duplicate gets an error, or runs again once the lease ends", e.At,
 			[]zap.Field{
 				zap.String("operation", e.Operation), zap.String("key_digest", e.KeyDigest), zap.Error(e.Err),
 			}}
 	case hooks.IdempotencyStoreFailed:
-		return entry{zap.ErrorLevel, "idempotency store did not answer a claim", e.At, []zap.Field{
+		return entry{zap.ErrorLevel, "idempotency store did not answer", e.At, []zap.Field{
 			zap.String("operation", e.Operation), zap.Error(e.Err),
 		}}
 	case hooks.IdempotencyCleaned:

@@ -37,14 +37,21 @@ var tests = []struct {
 	fields  fields // besides the name of the event
 }{
 	{
-		"opened", hooks.CircuitOpened{Name: "payments", Failures: 5, Calls: 20, RetryAfter: time.Minute, At: at},
+		"opened",
+		hooks.CircuitOpened{Name: "payments", Consecutive: 3, Failures: 5, Calls: 20, RetryAfter: time.Minute, At: at},
 		zap.WarnLevel, "circuit breaker opened: calls are rejected until probes succeed", "name",
-		fields{"name": "payments", "failures": int64(5), "calls": int64(20), "retry_after": time.Minute},
+		fields{"name": "payments", "consecutive": int64(3), "failures": int64(5), "calls": int64(20), "retry_after": time.Minute},
 	},
 	{
 		"forced open", hooks.CircuitOpened{Name: "payments", Forced: true, At: at},
 		zap.WarnLevel, "circuit breaker was forced open: calls are rejected until it is reset", "name",
-		fields{"name": "payments", "failures": int64(0), "calls": int64(0), "retry_after": time.Duration(0)},
+		fields{"name": "payments", "consecutive": int64(0), "failures": int64(0), "calls": int64(0),
+			"retry_after": time.Duration(0)},
+	},
+	{
+		"disabled", hooks.CircuitClosed{Name: "payments", Disabled: true, At: at},
+		zap.WarnLevel, "circuit breaker was disabled: calls go through unprotected until it is reset", "name",
+		fields{"name": "payments"},
 	},
 	{
 		"half-opened", hooks.CircuitHalfOpened{Name: "payments", At: at},
@@ -84,6 +91,11 @@ var tests = []struct {
 		fields{"operation": "payments", "limit": time.Second},
 	},
 	{
+		"fallback", hooks.FallbackUsed{Name: "prices", Step: "alternative 1", Err: errBoom, At: at},
+		zap.InfoLevel, "operation failed: a fallback answered in its place", "name",
+		fields{"name": "prices", "step": "alternative 1", "error": "boom"},
+	},
+	{
 		"hit", hooks.IdempotencyKeyHit{Operation: "pay", KeyDigest: "4f2a", Age: time.Hour, At: at},
 		zap.DebugLevel, "duplicate was answered with the stored result", "operation",
 		fields{"operation": "pay", "key_digest": "4f2a", "age": time.Hour},
@@ -110,12 +122,12 @@ var tests = []struct {
 	},
 	{
 		"completion failed", hooks.IdempotencyCompletionFailed{Operation: "pay", KeyDigest: "4f2a", Err: errBoom, At: at},
-		zap.ErrorLevel, "result could not be stored: a duplicate runs again once the lease ends", "operation",
+		zap.ErrorLevel, "result could not be stored: a duplicate gets an error, or runs again once the lease ends", "operation",
 		fields{"operation": "pay", "key_digest": "4f2a", "error": "boom"},
 	},
 	{
 		"store failed", hooks.IdempotencyStoreFailed{Operation: "pay", Err: errBoom, At: at},
-		zap.ErrorLevel, "idempotency store did not answer a claim", "operation",
+		zap.ErrorLevel, "idempotency store did not answer", "operation",
 		fields{"operation": "pay", "error": "boom"},
 	},
 	{

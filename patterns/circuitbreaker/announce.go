@@ -32,12 +32,17 @@ func (b *Breaker) deliver() {
 }
 
 func (b *Breaker) emit(a announcement) {
-	defer func() { // also if a listener ends this goroutine with runtime.Goexit
+	returned := false
+	defer func() {
 		b.mu.Lock()
 		b.announcing = false
 		b.mu.Unlock()
+		if !returned { // a listener has ended this goroutine with runtime.Goexit: nobody else would deliver the rest
+			b.deliver()
+		}
 	}()
 	hooks.Emit(a.ctx, b.bus, a.event)
+	returned = true
 }
 
 func (b *Breaker) nextAnnouncement() (announcement, bool) {

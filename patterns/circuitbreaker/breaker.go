@@ -3,7 +3,6 @@ package circuitbreaker
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,7 @@ import (
 type Breaker struct {
 	name      string
 	cfg       Config
-	threshold uint64 // FailureRateThreshold in parts of rateUnit
+	threshold uint64 // FailureRateThreshold in parts of rateUnit, rounded down so that two thirds reach 2.0/3
 	lease     time.Duration
 	judge     judge
 	fallback  func(context.Context, error) error
@@ -34,9 +33,11 @@ type Breaker struct {
 	ignored  atomic.Uint64
 	rejected atomic.Uint64
 
-	mu         sync.Mutex // guards transitions, and the probes of a half-open phase
+	mu         sync.Mutex // guards transitions, the probes of a half-open phase, and what follows
 	pending    []announcement
 	announcing bool
+
+	shownSuccesses, shownFailures uint64 // the highest totals that a snapshot has had
 }
 
 // rateUnit makes a rate an integer, so that 7 of 100 calls are exactly 0.07.
@@ -53,14 +54,15 @@ func New(name string, cfg Config, opts ...Option) (*Breaker, error) {
 	}
 	b := &Breaker{
 		name: name, cfg: cfg, lease: cfg.RecoveryTimeout, start: time.Now(),
-		threshold: uint64(math.Round(cfg.FailureRateThreshold * rateUnit)),
+		threshold: uint64(cfg.FailureRateThreshold*rateUnit + 1e-6),
 		window:    window{bucket: max(1, cfg.SlidingWindow/buckets)},
 	}
 	for _, opt := range opts {
 		opt(b)
 	}
 	if cfg.Timeout > 0 {
-		limit, err := timeout.New(name, timeout.Config{Timeout: cfg.Timeout}, timeout.WithBus(b.bus))
+		limit, err := timeout.New(name, timeout.Config{Timeout: cfg.Timeout, Message: "Circuit breaker call timed out"},
+			timeout.WithBus(b.bus))
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +79,8 @@ func (b *Breaker) Name() string { return b.name }
 func (b *Breaker) Config() Config { return b.cfg }
 
 // Execute runs op if the circuit lets it through, and counts the outcome. Otherwise it returns an [*OpenError], or what
-// the fallback of [WithFallback] returns, without running op.
+// the fallback of [WithFallback] returns, without running op. A call whose context has already ended is not counted:
+// the dependency had no chance.
 func (b *Breaker) Execute(ctx context.Context, op patterns.Operation) error {
 	return b.Around(ctx, patterns.Direct{}, op)
 }
@@ -107,9 +110,10 @@ func (b *Breaker) Sequential() bool { return true }
 func (b *Breaker) run(
 	ctx context.Context, ph *phase, id uint64, next patterns.Policy, op patterns.Operation,
 ) (err error) {
-	returned := false
+	dead := ctx.Err() != nil
+	judged := false
 	defer func() {
-		if !returned { // a panic or a Goexit
+		if !judged { // a panic or a Goexit, of the operation or of the classifier
 			b.record(ctx, ph, id, patterns.Failure)
 		}
 	}()
@@ -118,8 +122,12 @@ func (b *Breaker) run(
 	} else {
 		err = b.limit.Around(ctx, next, op)
 	}
-	returned = true
-	b.record(ctx, ph, id, b.judge.outcome(ctx, err))
+	outcome := patterns.Ignored
+	if !dead {
+		outcome = b.judge.outcome(ctx, err)
+	}
+	judged = true
+	b.record(ctx, ph, id, outcome)
 	return err
 }
 
@@ -128,9 +136,13 @@ func (b *Breaker) now() time.Duration { return time.Since(b.start) }
 
 // record counts a result of a call that ph admitted, as the probe id if that is not 0.
 func (b *Breaker) record(ctx context.Context, ph *phase, id uint64, outcome patterns.Outcome) {
-	if ph.state == Closed && outcome != patterns.Ignored && b.current.Load() == ph {
-		b.recordClosed(ctx, ph, outcome)
-		return
+	if ph.state == Closed && outcome != patterns.Ignored {
+		// The clock is read first: what is counted after the phase has ended must not be in a bucket of the next one.
+		tick := ph.tick(b.now(), b.window.bucket)
+		if b.current.Load() == ph {
+			b.recordClosed(ctx, ph, tick, outcome)
+			return
+		}
 	}
 	if ph.state == Disabled {
 		return
@@ -148,8 +160,7 @@ func (b *Breaker) record(ctx context.Context, ph *phase, id uint64, outcome patt
 	}
 }
 
-func (b *Breaker) recordClosed(ctx context.Context, ph *phase, outcome patterns.Outcome) {
-	tick := ph.tick(b.now(), b.window.bucket)
+func (b *Breaker) recordClosed(ctx context.Context, ph *phase, tick uint64, outcome patterns.Outcome) {
 	if outcome == patterns.Success {
 		b.window.success(tick)
 		if ph.consecutive.Load() != 0 {

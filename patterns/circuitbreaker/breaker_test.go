@@ -153,6 +153,9 @@ func TestPitfall13RateIsComparedExactly(t *testing.T) {
 		{0.3, 3, 10, true},
 		{1, 10, 10, true},
 		{1, 9, 10, false},
+		{2.0 / 3, 2, 3, true},
+		{1.0 / 3, 1, 3, true},
+		{0.34, 1, 3, false},
 	}
 	for _, tt := range tests {
 		b := newBreaker(t, circuitbreaker.Config{
@@ -476,12 +479,28 @@ func TestPitfall15CallersThatGoAwayDoNotCount(t *testing.T) {
 			wantState(t, b, circuitbreaker.Closed)
 		})
 	})
-	t.Run("a passed deadline is a failure", func(t *testing.T) {
+	t.Run("a deadline that passes during the call is a failure", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 1})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_ = b.Execute(ctx, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			wantState(t, b, circuitbreaker.Open)
+		})
+	})
+	t.Run("a deadline that had passed before is not", func(t *testing.T) {
 		b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 1})
 		ctx, cancel := context.WithTimeout(t.Context(), 0)
 		defer cancel()
 		_ = b.Execute(ctx, func(ctx context.Context) error { return ctx.Err() })
-		wantState(t, b, circuitbreaker.Open)
+		permit, err := b.Acquire(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		permit.Done(ctx.Err())
+		if m := b.Metrics(); m.State != circuitbreaker.Closed || m.TotalIgnored != 2 {
+			t.Fatalf("got %+v", m)
+		}
 	})
 }
 
@@ -631,11 +650,13 @@ func TestTransitionsAreAnnouncedOnceAndInOrder(t *testing.T) {
 		repeat(t, b, 1, succeed)
 		b.Reset() // changes nothing
 		b.ForceOpen()
+		b.ForceOpen() // nor does this
 		b.Disable()
 		b.Reset()
 		want := []string{
 			"circuit_breaker.opened", "circuit_breaker.half_opened", "circuit_breaker.opened", "circuit_breaker.rejected",
 			"circuit_breaker.half_opened", "circuit_breaker.closed", "circuit_breaker.opened", "circuit_breaker.closed",
+			"circuit_breaker.closed",
 		}
 		if strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Fatalf("got  %v\nwant %v", got, want)
@@ -650,7 +671,7 @@ func TestOpenedSaysWhy(t *testing.T) {
 	b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 2, RecoveryTimeout: time.Minute}, circuitbreaker.WithBus(bus))
 	repeat(t, b, 3, succeed)
 	repeat(t, b, 2, fail)
-	if got.Name != "payments" || got.Failures != 2 || got.Calls != 5 || got.Forced || got.RetryAfter > time.Minute {
+	if got.Name != "payments" || got.Consecutive != 2 || got.Failures != 2 || got.Calls != 5 || got.Forced || got.RetryAfter > time.Minute {
 		t.Fatalf("got %+v", got)
 	}
 }
@@ -718,6 +739,140 @@ func TestEventsKeepTheOrderOfTheTransitions(t *testing.T) {
 			t.Fatalf("got %v", got)
 		}
 	})
+}
+
+func TestCommandsAreAnnouncedWhateverTheStateWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := new(hooks.Bus)
+		var last hooks.Event
+		hooks.On(bus, func(_ context.Context, e hooks.Event) { last = e })
+		b := halfOpen(t, circuitbreaker.Config{HalfOpenMaxCalls: 1}, circuitbreaker.WithBus(bus))
+		if _, err := b.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.ForceOpen()
+		if e, ok := last.(hooks.CircuitOpened); !ok || !e.Forced {
+			t.Errorf("forced open while half-open: %#v", last)
+		}
+		b.Disable()
+		if e, ok := last.(hooks.CircuitClosed); !ok || !e.Disabled || e.Reset {
+			t.Errorf("disabled: %#v", last)
+		}
+		b.Reset()
+		if e, ok := last.(hooks.CircuitClosed); !ok || e.Disabled || !e.Reset {
+			t.Errorf("reset: %#v", last)
+		}
+	})
+}
+
+func TestLookingAtABreakerAnnouncesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, events := new(hooks.Bus), 0
+		b := halfOpen(t, circuitbreaker.Config{HalfOpenMaxCalls: 1}, circuitbreaker.WithBus(bus))
+		if _, err := b.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		hooks.On(bus, func(context.Context, hooks.Event) { events++ })
+		time.Sleep(time.Minute) // the lease of the probe
+		wantState(t, b, circuitbreaker.Open)
+		if m := b.Metrics(); m.ProbesInFlight != 0 || m.TimeUntilReset != time.Minute || events != 0 {
+			t.Fatalf("%d events, %+v", events, m)
+		}
+		_ = b.Execute(t.Context(), succeed)
+		if events != 2 { // it had opened, and rejects
+			t.Fatalf("%d events", events)
+		}
+	})
+}
+
+func TestPanickingClassifierGivesTheProbeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 1, HalfOpenMaxCalls: 1, RecoveryTimeout: time.Minute},
+			circuitbreaker.WithClassifier(func(context.Context, error) patterns.Outcome { panic("classifier") }))
+		call := func() (value any) {
+			defer func() { value = recover() }()
+			_ = b.Execute(t.Context(), succeed)
+			return nil
+		}
+		if call() != "classifier" {
+			t.Fatal("the panic did not pass through")
+		}
+		wantState(t, b, circuitbreaker.Open) // a panic is a failure
+		time.Sleep(time.Minute)
+		call()
+		if m := b.Metrics(); m.State != circuitbreaker.Open || m.ProbesInFlight != 0 {
+			t.Fatalf("got %+v", m)
+		}
+	})
+}
+
+func TestListenerThatExitsLosesNoProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := new(hooks.Bus)
+		b := halfOpen(t, circuitbreaker.Config{HalfOpenMaxCalls: 1, SuccessThreshold: 1}, circuitbreaker.WithBus(bus))
+		remove := hooks.On(bus, func(context.Context, hooks.CircuitHalfOpened) { runtime.Goexit() })
+		go func() { _ = b.Execute(t.Context(), succeed) }()
+		synctest.Wait()
+		remove()
+		if m := b.Metrics(); m.State != circuitbreaker.HalfOpen || m.ProbesInFlight != 0 {
+			t.Fatalf("got %+v", m)
+		}
+		repeat(t, b, 1, succeed)
+		wantState(t, b, circuitbreaker.Closed)
+	})
+}
+
+func TestListenerThatExitsStrandsNoEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, release := new(hooks.Bus), make(chan struct{})
+		closed := 0
+		hooks.On(bus, func(context.Context, hooks.CircuitOpened) { <-release; runtime.Goexit() })
+		hooks.On(bus, func(context.Context, hooks.CircuitClosed) { closed++ })
+		b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 1}, circuitbreaker.WithBus(bus))
+		go func() { _ = b.Execute(t.Context(), fail) }()
+		synctest.Wait()
+		b.Reset() // left to the goroutine whose listener will end it
+		close(release)
+		synctest.Wait()
+		if closed != 1 {
+			t.Fatalf("delivered %d times", closed)
+		}
+	})
+}
+
+func TestFailureWithoutAnErrorCounts(t *testing.T) {
+	b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 1})
+	b.RecordFailure(nil)
+	wantState(t, b, circuitbreaker.Open)
+}
+
+func TestTotalsNeverGoDown(t *testing.T) {
+	b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 1 << 30, SlidingWindow: time.Millisecond})
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for range 2 {
+		writers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					b.RecordSuccess()
+				}
+			}
+		})
+	}
+	var last uint64
+	for range 20_000 {
+		m := b.Metrics()
+		if m.TotalSuccesses < last {
+			t.Errorf("from %d to %d", last, m.TotalSuccesses)
+			break
+		}
+		last = m.TotalSuccesses
+	}
+	close(stop)
+	writers.Wait()
 }
 
 func TestFailuresAtTheSameTimeOpenOnce(t *testing.T) {

@@ -12,14 +12,15 @@ type Config struct {
 	// FailureThreshold opens the circuit after this many failures in a row.
 	FailureThreshold int `koanf:"failure_threshold"`
 
-	// FailureRateThreshold opens it when this fraction of the calls in the window failed, from above 0 to 1.
+	// FailureRateThreshold opens it when this fraction of the calls in the window failed, from above 0 to 1. It is
+	// judged whenever a call fails, and when a success makes up the minimum of calls.
 	FailureRateThreshold float64 `koanf:"failure_rate_threshold"`
 
 	// MinimumCalls must be in the window before the failure rate counts. At the default of 20, a dependency that
 	// really fails one call in five trips a threshold of 0.5 by chance in 0.3 % of all windows; at 5 calls in 6 %.
 	MinimumCalls int `koanf:"minimum_calls"`
 
-	// SlidingWindow is how far back the failure rate looks, to within a thirtieth of it.
+	// SlidingWindow is how far back the failure rate looks, to within a thirtieth of it; at least 1 ms.
 	SlidingWindow time.Duration `koanf:"sliding_window_seconds"`
 
 	// RecoveryTimeout is how long an open circuit rejects before it lets probes through.

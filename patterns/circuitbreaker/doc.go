@@ -14,6 +14,6 @@
 // other policies. States are derived from the monotonic clock, so that what a dashboard shows needs no traffic to be
 // true. Transitions are announced in order, outside of any lock.
 //
-// A closed breaker takes no lock and allocates nothing: a call costs one read of the clock and one atomic addition.
-// The failure rate is compared exactly, on integers.
+// A closed breaker takes no lock and, unless Config.Timeout bounds each call, allocates nothing: a call costs one read
+// of the clock and one atomic addition. The failure rate is compared exactly, on integers.
 package circuitbreaker

@@ -47,3 +47,20 @@ func (e *OpenError) Is(target error) bool {
 
 // Code returns [CodeOpen].
 func (e *OpenError) Code() string { return CodeOpen }
+
+// UnknownError says that a [Registry] has no breaker of that name. It satisfies errors.Is for [ErrUnknown] and
+// patterns.ErrResilience.
+type UnknownError struct{ Name string }
+
+// Error names the breaker.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("unknown circuit breaker %q: nothing has asked for it yet", e.Name)
+}
+
+// Is reports whether target is one of the kinds named above.
+func (e *UnknownError) Is(target error) bool {
+	return target == ErrUnknown || target == patterns.ErrResilience
+}
+
+// Code returns patterns.CodeResilience.
+func (e *UnknownError) Code() string { return patterns.CodeResilience }

@@ -1,9 +1,6 @@
 package circuitbreaker
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Metrics is a snapshot of a [Breaker].
 type Metrics struct {
@@ -27,19 +24,22 @@ type Metrics struct {
 	TotalSuccesses, TotalFailures, TotalIgnored, TotalRejected uint64
 }
 
-// Metrics returns a snapshot of one moment: what is out of the window by now is not in it.
+// Metrics returns a snapshot of one moment: what is out of the window by now is not in it. It only looks: what time has
+// brought about is announced when the next call comes.
 func (b *Breaker) Metrics() Metrics {
-	defer b.deliver()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	ph := b.settle(context.Background(), now)
+	ph := b.current.Load().settled(now, b.cfg.RecoveryTimeout)
 	m := Metrics{
 		Name: b.name, State: ph.stateAt(now), Generation: ph.generation, Since: b.start.Add(ph.since),
 		ProbesInFlight: len(ph.probes), ProbeSuccesses: ph.successes,
 		TotalIgnored: b.ignored.Load(), TotalRejected: b.rejected.Load(),
 	}
-	m.TotalSuccesses, m.TotalFailures = b.window.totals()
+	// While a bucket is emptied its results are on their way to the totals, which must not go down for that.
+	successes, failures := b.window.totals()
+	b.shownSuccesses, b.shownFailures = max(b.shownSuccesses, successes), max(b.shownFailures, failures)
+	m.TotalSuccesses, m.TotalFailures = b.shownSuccesses, b.shownFailures
 	switch m.State {
 	case Closed:
 		tick := ph.tick(now, b.window.bucket)

@@ -15,7 +15,7 @@ type Option func(*Breaker)
 func WithBus(bus *hooks.Bus) Option { return func(b *Breaker) { b.bus = bus } }
 
 // WithFallback runs fallback in the place of a call that is rejected. It is given the [*OpenError]; what it returns
-// becomes the result.
+// becomes the result. It has no value to give: after a fallback that returns nil, patterns.Do returns the zero value.
 func WithFallback(fallback func(ctx context.Context, rejection error) error) Option {
 	return func(b *Breaker) { b.fallback = fallback }
 }

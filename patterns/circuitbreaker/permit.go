@@ -14,6 +14,7 @@ type Permit struct {
 	ctx     context.Context
 	phase   *phase
 	probe   uint64
+	dead    bool // the context had ended before
 	done    atomic.Bool
 }
 
@@ -28,14 +29,19 @@ func (b *Breaker) Acquire(ctx context.Context) (*Permit, error) {
 			return nil, err
 		}
 	}
-	return &Permit{breaker: b, ctx: ctx, phase: ph, probe: id}, nil
+	return &Permit{breaker: b, ctx: ctx, phase: ph, probe: id, dead: ctx.Err() != nil}, nil
 }
 
 // Done reports the result of the call. Only the first report of a permit counts.
 func (p *Permit) Done(err error) {
-	if p.done.CompareAndSwap(false, true) {
-		p.breaker.record(p.ctx, p.phase, p.probe, p.breaker.judge.outcome(p.ctx, err))
+	if !p.done.CompareAndSwap(false, true) {
+		return
 	}
+	outcome := patterns.Ignored
+	if !p.dead {
+		outcome = p.breaker.judge.outcome(p.ctx, err)
+	}
+	p.breaker.record(p.ctx, p.phase, p.probe, outcome)
 }
 
 // RecordSuccess counts a success of a call that the breaker was not asked about. In the closed state it counts like any
@@ -44,9 +50,12 @@ func (b *Breaker) RecordSuccess() {
 	b.record(context.Background(), b.current.Load(), 0, patterns.Success)
 }
 
-// RecordFailure counts err of a call that the breaker was not asked about, as the breaker judges it. In the closed
-// state it counts like any other; in others it only shows in the totals.
+// RecordFailure counts err of a call that the breaker was not asked about, as the breaker judges it; nil is a failure
+// that nobody can name. In the closed state it counts like any other; in others it only shows in the totals.
 func (b *Breaker) RecordFailure(err error) {
-	ctx := context.Background()
-	b.record(ctx, b.current.Load(), 0, b.judge.outcome(ctx, err))
+	ctx, outcome := context.Background(), patterns.Failure
+	if err != nil {
+		outcome = b.judge.outcome(ctx, err)
+	}
+	b.record(ctx, b.current.Load(), 0, outcome)
 }

@@ -32,6 +32,16 @@ type probe struct {
 	lease time.Duration
 }
 
+// settled returns the phase as time alone has made it by now: a probe that outlived its lease failed at that moment, and
+// the circuit opened. It is p itself if nothing has happened.
+func (p *phase) settled(now, recovery time.Duration) *phase {
+	if p.state != HalfOpen || len(p.probes) == 0 || p.probes[0].lease > now {
+		return p
+	}
+	at := p.probes[0].lease
+	return &phase{state: Open, generation: p.generation + 1, since: at, until: at + recovery, firstTick: p.firstTick}
+}
+
 func (p *phase) tick(now, bucket time.Duration) uint64 {
 	return p.firstTick + uint64((now-p.since)/bucket)
 }

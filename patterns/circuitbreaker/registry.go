@@ -29,6 +29,9 @@ func NewRegistry(configs patterns.Instances[Config], opts ...Option) (*Registry,
 	var checks patterns.Checks
 	checks.Include("default", configs.Default.withDefaults().Validate())
 	for _, name := range slices.Sorted(maps.Keys(configs.Named)) {
+		var named patterns.Checks
+		named.Name(name)
+		checks.Include("instances."+name, named.Err(""))
 		checks.Include("instances."+name, configs.Named[name].withDefaults().Validate())
 	}
 	if err := checks.Err("circuit breakers"); err != nil {
@@ -38,7 +41,9 @@ func NewRegistry(configs patterns.Instances[Config], opts ...Option) (*Registry,
 }
 
 // Default returns the process-wide registry, for programs that are not wired by Fx. It uses [DefaultConfig].
-var Default = sync.OnceValue(func() *Registry {
+func Default() *Registry { return defaultRegistry() }
+
+var defaultRegistry = sync.OnceValue(func() *Registry {
 	return &Registry{configs: patterns.Instances[Config]{Default: DefaultConfig()}, breakers: map[string]*Breaker{}}
 })
 
@@ -67,8 +72,9 @@ func (r *Registry) GetOrCreate(name string, config ...Config) (*Breaker, error) 
 		b = r.addOrGet(made)
 	}
 	if len(config) > 0 && b.cfg != wanted.withDefaults() {
-		return nil, fmt.Errorf("circuit breaker %q exists with another configuration: %w",
-			name, patterns.ErrConfiguration)
+		var checks patterns.Checks
+		checks.That(false, "config", "differs from the one that is in force, %+v; give a name one configuration", b.cfg)
+		return nil, checks.Err(fmt.Sprintf("circuit breaker %q", name))
 	}
 	return b, nil
 }
@@ -109,7 +115,7 @@ func (r *Registry) Metrics(name string) (m Metrics, err error) {
 func (r *Registry) with(name string, do func(*Breaker)) error {
 	b, ok := r.Get(name)
 	if !ok {
-		return fmt.Errorf("%w %q: nothing has asked for it yet", ErrUnknown, name)
+		return &UnknownError{Name: name}
 	}
 	do(b)
 	return nil

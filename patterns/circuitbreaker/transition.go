@@ -16,32 +16,46 @@ func (b *Breaker) admit(ctx context.Context) (*phase, uint64, error) {
 	if ph := b.current.Load(); ph.state == ForcedOpen || ph.state == Open && now < ph.until {
 		return nil, 0, b.reject(ctx, ph, now) // without the lock: an open circuit may see a storm of calls
 	}
-	b.mu.Lock()
-	ph := b.settle(ctx, now)
-	if ph.state == Open && now >= ph.until {
-		ph = b.enter(now, &phase{state: HalfOpen})
-		b.announce(ctx, hooks.CircuitHalfOpened{Name: b.name, At: time.Now()})
-	}
-	id, admitted := uint64(0), ph.state == Closed || ph.state == Disabled
-	if ph.state == HalfOpen && len(ph.probes) < b.cfg.HalfOpenMaxCalls {
-		ph.nextProbe++
-		id, admitted = ph.nextProbe, true
-		ph.probes = append(ph.probes, probe{id: id, lease: now + b.lease})
-	}
-	b.mu.Unlock()
+	ph, id, admitted := b.tryAdmit(ctx, now)
+	told := false
+	defer func() {
+		if !told && id != 0 { // a listener has ended this goroutine, and there will be no call
+			b.probeReturned(ctx, ph, id, patterns.Ignored)
+		}
+	}()
 	b.deliver()
+	told = true
 	if !admitted {
 		return nil, 0, b.reject(ctx, ph, now)
 	}
 	return ph, id, nil
 }
 
-// settle makes the transition that time alone brings: a probe that outlived its lease has failed at that moment. The
-// caller holds the lock and delivers afterwards.
+func (b *Breaker) tryAdmit(ctx context.Context, now time.Duration) (ph *phase, id uint64, admitted bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ph = b.settle(ctx, now)
+	if ph.state == Open && now >= ph.until {
+		ph = b.enter(now, &phase{state: HalfOpen})
+		b.announce(ctx, hooks.CircuitHalfOpened{Name: b.name, At: time.Now()})
+	}
+	switch {
+	case ph.state == Closed || ph.state == Disabled:
+		return ph, 0, true
+	case ph.state == HalfOpen && len(ph.probes) < b.cfg.HalfOpenMaxCalls:
+		ph.nextProbe++
+		ph.probes = append(ph.probes, probe{id: ph.nextProbe, lease: now + b.lease})
+		return ph, ph.nextProbe, true
+	default:
+		return ph, 0, false
+	}
+}
+
+// settle makes the transition that time alone brings. The caller holds the lock and delivers afterwards.
 func (b *Breaker) settle(ctx context.Context, now time.Duration) *phase {
 	ph := b.current.Load()
-	if ph.state == HalfOpen && len(ph.probes) > 0 && ph.probes[0].lease <= now {
-		return b.reopen(ctx, ph, ph.probes[0].lease)
+	if settled := ph.settled(now, b.cfg.RecoveryTimeout); settled != ph {
+		return b.enterOpen(ctx, settled.since, 1, 1, ph.successes+1)
 	}
 	return ph
 }
@@ -63,7 +77,7 @@ func (b *Breaker) probeReturned(ctx context.Context, ph *phase, id uint64, outco
 			b.announce(ctx, hooks.CircuitClosed{Name: b.name, At: time.Now()})
 		}
 	case patterns.Failure:
-		b.reopen(ctx, ph, now)
+		b.enterOpen(ctx, now, 1, 1, ph.successes+1)
 	case patterns.Ignored: // its place is free again, and that is all
 	}
 }
@@ -79,18 +93,15 @@ func (b *Breaker) open(ctx context.Context, ph *phase) {
 	now := b.now()
 	tick := ph.tick(now, b.window.bucket)
 	successes, failures := b.window.sum(tick, ph.span(tick))
-	b.enterOpen(ctx, now, int(failures), int(successes+failures))
+	b.enterOpen(ctx, now, int(ph.consecutive.Load()), int(failures), int(successes+failures))
 }
 
-// reopen goes from half-open ph back to open as of the moment at. The caller holds the lock.
-func (b *Breaker) reopen(ctx context.Context, ph *phase, at time.Duration) *phase {
-	return b.enterOpen(ctx, at, 1, ph.successes+1)
-}
-
-func (b *Breaker) enterOpen(ctx context.Context, at time.Duration, failures, calls int) *phase {
+// enterOpen opens the circuit as of the moment at. The caller holds the lock and delivers afterwards.
+func (b *Breaker) enterOpen(ctx context.Context, at time.Duration, consecutive, failures, calls int) *phase {
 	ph := b.enter(at, &phase{state: Open, until: at + b.cfg.RecoveryTimeout})
 	b.announce(ctx, hooks.CircuitOpened{
-		Name: b.name, Failures: failures, Calls: calls, RetryAfter: max(0, ph.until-b.now()), At: time.Now(),
+		Name: b.name, Consecutive: consecutive, Failures: failures, Calls: calls,
+		RetryAfter: max(0, ph.until-b.now()), At: time.Now(),
 	})
 	return ph
 }
@@ -120,23 +131,21 @@ func (b *Breaker) ForceOpen() {
 
 // Disable lets all calls through, uncounted, until [Breaker.Reset].
 func (b *Breaker) Disable() {
-	b.force(&phase{state: Disabled}, hooks.CircuitClosed{Name: b.name, Reset: true, At: time.Now()})
+	b.force(&phase{state: Disabled}, hooks.CircuitClosed{Name: b.name, Disabled: true, At: time.Now()})
 }
 
-// force enters next by hand. It is announced only if it changes whether calls go through.
+// force enters next by hand, and announces it if it is another state.
 func (b *Breaker) force(next *phase, announced hooks.Event) {
 	defer b.deliver()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ctx := context.Background()
-	last := b.settle(ctx, b.now())
-	b.enter(b.now(), next)
-	if letsThrough(last.state) != letsThrough(next.state) {
+	ctx, now := context.Background(), b.now()
+	last := b.settle(ctx, now).stateAt(now)
+	b.enter(now, next)
+	if last != next.state {
 		b.announce(ctx, announced)
 	}
 }
-
-func letsThrough(s State) bool { return s == Closed || s == Disabled }
 
 // rejectionStep is how exact RetryAfter is. Within it, rejections share one error value and cost no allocation.
 const rejectionStep = 10 * time.Millisecond

@@ -6,7 +6,7 @@ type Definition struct {
 	Steps []Reference
 }
 
-// Reference names one instance of one kind of policy. With the same kind, a pipeline may hold several instances, for
+// Reference names one instance of one kind of policy. One that has no configuration of its own has the defaults. With the same kind, a pipeline may hold several instances, for
 // example a timeout for the whole call and one for each attempt.
 type Reference struct {
 	Step     Step

@@ -1,11 +1,9 @@
 package pipeline
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/steadyfx/steady/hooks"
@@ -15,9 +13,6 @@ import (
 	"github.com/steadyfx/steady/patterns/retry"
 	"github.com/steadyfx/steady/patterns/timeout"
 )
-
-// ErrUnknown is matched by the error of a [Factory] that was asked for a pipeline that it does not have.
-var ErrUnknown = errors.New("unknown pipeline")
 
 // FactoryConfig is what a [Factory] builds from. Zero Instances mean the DefaultConfig of that pattern for all names.
 type FactoryConfig struct {
@@ -63,6 +58,9 @@ func NewFactory(cfg FactoryConfig) (*Factory, error) {
 		return timeout.New(name, c, timeout.WithBus(cfg.Bus))
 	}
 	var checks patterns.Checks
+	f.bulkheads.check(&checks, "bulkhead")
+	f.retries.check(&checks, "retry")
+	f.timeouts.check(&checks, "timeout")
 	for _, name := range slices.Sorted(maps.Keys(cfg.Pipelines)) {
 		p, err := f.compose(name, cfg.Pipelines[name])
 		checks.Include("pipelines."+name, err)
@@ -111,16 +109,12 @@ func (f *Factory) policy(ref Reference) (patterns.Policy, error) {
 	}
 }
 
-// Get returns the pipeline called name. The error matches [ErrUnknown] and names the pipelines that there are.
+// Get returns the pipeline called name. The error is an [*UnknownError].
 func (f *Factory) Get(name string) (*Pipeline, error) {
 	if p, ok := f.pipelines[name]; ok {
 		return p, nil
 	}
-	known := strings.Join(f.Names(), ", ")
-	if known == "" {
-		known = "none; define them under resilience.pipelines"
-	}
-	return nil, fmt.Errorf("%w %q; known: %s", ErrUnknown, name, known)
+	return nil, &UnknownError{Name: name, Known: f.Names()}
 }
 
 // Names returns the names of the pipelines, sorted.
@@ -147,6 +141,16 @@ type shelf[C, P any] struct {
 
 	mu   sync.Mutex
 	made map[string]P
+}
+
+// check records the mistakes in all configurations, so that none waits for the first call.
+func (s *shelf[C, P]) check(checks *patterns.Checks, pattern string) {
+	_, err := s.make("default", s.configs.Default)
+	checks.Include(pattern, err)
+	for _, name := range slices.Sorted(maps.Keys(s.configs.Named)) {
+		_, err := s.make(name, s.configs.Named[name])
+		checks.Include(pattern+".instances."+name, err)
+	}
 }
 
 func (s *shelf[C, P]) get(name string) (P, error) {

@@ -20,5 +20,6 @@ func Steps() []Step { return []Step{Bulkhead, CircuitBreaker, Retry, Timeout} }
 func (s Step) Known() bool { return slices.Contains(Steps(), s) }
 
 // DefaultOrder returns the order of [Config] where none is given, outermost first: bulkhead, circuit breaker, retry,
-// timeout. The timeout bounds each attempt; the circuit breaker sees a call with all its attempts as one.
+// timeout. The timeout bounds each attempt; the circuit breaker sees a call with all its attempts as one, and its own
+// Timeout, if it has one, bounds them together: it should leave room for as many attempts as there may be.
 func DefaultOrder() []Step { return []Step{Bulkhead, CircuitBreaker, Retry, Timeout} }
