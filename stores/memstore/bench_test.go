@@ -28,6 +28,7 @@ func BenchmarkClaimComplete(b *testing.B) {
 				m, keys := filled(b, entries)
 				var worker atomic.Int64
 				b.ReportAllocs()
+				b.ResetTimer()
 				b.RunParallel(func(pb *testing.PB) {
 					for i := entries + int(worker.Add(1))*entries/64; pb.Next(); i++ {
 						pair(b, m, keys[i%len(keys)])

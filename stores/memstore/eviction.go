@@ -1,57 +1,59 @@
 package memstore
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"fmt"
 
-func (m *Idempotency) shardOf(key [sha256.Size]byte) *shard { return &m.shards[key[0]%shardCount] }
+	"github.com/steadyfx/steady/patterns/idempotency"
+)
 
 // lock locks the shard of a key and looks for its record. The caller unlocks.
 func (m *Idempotency) lock(key [sha256.Size]byte) (s *shard, slot int32, found bool) {
-	s = m.shardOf(key)
+	s = &m.shards[key[0]%shardCount]
 	s.mu.Lock()
 	slot, found = s.index[key]
 	return s, slot, found
 }
 
-// lockOrAdd locks the shard of a key and finds its record, or makes an empty one, for which it makes room where it has
-// to. The caller acquires an empty record and unlocks. On error nothing is locked.
+// makeRoom forgets a record for the one that was just added under key as a claim of token. If all others are claims in
+// progress, it forgets that one and returns an error. The record comes first and the room after it, so that of many who
+// claim the same new key only one makes room.
 //
-// No two shards are ever locked at once: room is made with none locked, and the room is this caller's until it is used
-// or given back.
-func (m *Idempotency) lockOrAdd(key [sha256.Size]byte, op string) (s *shard, slot int32, err error) {
-	room := false
-	for {
-		s, slot, found := m.lock(key)
-		if found {
-			if room {
-				m.total.Add(-1)
-			}
-			return s, slot, nil
-		}
-		if room || m.reserve() {
-			return s, s.add(key), nil
-		}
-		s.unlock()
-		if room = m.evict(); !room {
-			return nil, 0, m.errFull(op)
-		}
-	}
-}
-
-// reserve takes room for a record if there is some.
-func (m *Idempotency) reserve() bool {
+// No two shards are ever locked at once, and none when this is called.
+func (m *Idempotency) makeRoom(op string, key [sha256.Size]byte, token idempotency.Token) error {
 	for {
 		n := m.total.Load()
-		if n >= m.max {
-			return false
+		if n <= m.max {
+			return nil
 		}
-		if m.total.CompareAndSwap(n, n+1) {
-			return true
+		if !m.total.CompareAndSwap(n, n-1) {
+			continue
 		}
+		// One record has to go and is no longer counted, so that nobody forgets another in its place.
+		if m.evict() {
+			return nil
+		}
+		if m.withdraw(key, token) {
+			return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf(
+				"full: all of the %d records are claims in progress; raise max_entries above the number of operations "+
+					"that run at once", m.max)}
+		}
+		m.total.Add(1) // what was added is no longer a claim of token, so it can be evicted or is gone
 	}
 }
 
-// evict forgets an expired record or else the oldest result, whose room is then the caller's. It returns false if all
-// records are claims in progress.
+// withdraw forgets a claim, if it still is that of token.
+func (m *Idempotency) withdraw(key [sha256.Size]byte, token idempotency.Token) bool {
+	s, slot, found := m.lock(key)
+	defer s.unlock()
+	if !found || !s.records[slot].claimedBy(token) {
+		return false
+	}
+	s.drop(slot)
+	return true
+}
+
+// evict forgets an expired record or else the oldest result, if there is one.
 func (m *Idempotency) evict() bool {
 	for {
 		now, results := m.now(), m.results.Load()
@@ -66,15 +68,11 @@ func (m *Idempotency) evict() bool {
 				victim, oldest = s, order
 			}
 		}
-		switch {
-		case victim != nil:
-			if victim.evict(now, oldest) {
-				return true
-			}
-		case m.reserve():
-			return true
-		case m.results.Load() == results:
+		if victim == nil && m.results.Load() == results {
 			return false
+		}
+		if victim != nil && victim.evict(now, oldest) {
+			return true
 		}
 		// Somebody else was faster, or a claim became a result behind our back: look again.
 	}
@@ -93,6 +91,12 @@ func (s *shard) evict(now int64, order uint64) bool {
 	}
 	s.drop(slot)
 	return true
+}
+
+// add makes an empty record in a locked shard, for the caller to acquire before it unlocks and to make room for after.
+func (m *Idempotency) add(s *shard, key [sha256.Size]byte) int32 {
+	m.total.Add(1)
+	return s.add(key)
 }
 
 // remove forgets a record of a locked shard.

@@ -1,9 +1,9 @@
 package memstore
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
@@ -35,7 +35,7 @@ type Idempotency struct {
 	start   time.Time
 	epoch   int64 // start in microseconds of Unix time: what fences count from
 	max     int64
-	total   atomic.Int64  // records, plus room reserved for records about to be made; never above max
+	total   atomic.Int64  // records; above max only until room is made for one that was just added
 	results atomic.Uint64 // results stored so far: their order across shards
 	shards  [shardCount]shard
 }
@@ -62,35 +62,50 @@ func NewIdempotency(cfg Config) (*Idempotency, error) {
 // Claim asks to be the one who acts for the key. If the store is full of pending claims, the error is an
 // [*idempotency.StoreError].
 func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (idempotency.Claim, error) {
-	const op = "claim"
-	if err := checkContext(ctx, op); err != nil {
+	if err := checkContext(ctx, "claim"); err != nil {
 		return idempotency.Claim{}, err
 	}
 	if err := req.Validate(); err != nil {
 		return idempotency.Claim{}, err
 	}
-	s, slot, err := m.lockOrAdd(digest(req.Key), op)
-	if err != nil {
-		return idempotency.Claim{}, err
+	key := digest(req.Key)
+	c, value, added := m.claim(key, req)
+	if added {
+		if err := m.makeRoom("claim", key, c.Token); err != nil {
+			return idempotency.Claim{}, err
+		}
 	}
+	if c.Outcome == idempotency.Done {
+		c.Value = []byte(value)
+	}
+	return c, nil
+}
+
+// claim returns the result, if there is one, apart: it may be long, so it is copied with no lock held. If the record was
+// added, room has to be made for it.
+func (m *Idempotency) claim(
+	key [sha256.Size]byte, req idempotency.ClaimRequest,
+) (c idempotency.Claim, value string, added bool) {
+	s, slot, found := m.lock(key)
 	defer s.unlock()
+	if !found {
+		slot = m.add(s, key)
+	}
 	now := m.now()
 	r := &s.records[slot]
 	switch {
 	case !r.live(now):
-		s.acquire(slot, m.fenceAt(now), now, after(now, req.Lease), req.Fingerprint)
-		token := idempotency.Token{Owner: r.owner, Fence: r.fence}
-		return idempotency.Claim{Outcome: idempotency.Acquired, Token: token, Fence: r.fence}, nil
+		c.Outcome = idempotency.Acquired
+		c.Token = s.acquire(slot, m.fenceAt(now), now, after(now, req.Lease), req.Fingerprint)
 	case r.mismatches(req.Fingerprint):
-		return idempotency.Claim{Outcome: idempotency.Mismatch, Fence: r.fence}, nil
+		c.Outcome = idempotency.Mismatch
 	case r.status == idempotency.StatusPending:
-		left := max(time.Duration(r.deadline-now), time.Millisecond)
-		return idempotency.Claim{Outcome: idempotency.InProgress, RetryAfter: left, Fence: r.fence}, nil
+		c.Outcome, c.RetryAfter = idempotency.InProgress, max(time.Duration(r.deadline-now), time.Millisecond)
 	default:
-		return idempotency.Claim{
-			Outcome: idempotency.Done, Value: []byte(s.values[slot]), Age: time.Duration(now - r.stored), Fence: r.fence,
-		}, nil
+		c.Outcome, c.Age, value = idempotency.Done, time.Duration(now-r.stored), s.values[slot]
 	}
+	c.Fence = r.fence
+	return c, value, !found
 }
 
 // Complete stores the result of the claim's owner. Completing again with the same token while the result lives
@@ -104,6 +119,7 @@ func (m *Idempotency) Complete(
 	if err := idempotency.ValidateTTL(ttl); err != nil {
 		return err
 	}
+	result := string(value) // copied with no lock held
 	s, slot, found := m.lock(digest(key))
 	defer s.unlock()
 	now := m.now()
@@ -116,7 +132,7 @@ func (m *Idempotency) Complete(
 		}
 		return nil
 	}
-	s.complete(slot, m.results.Add(1), now, retained(now, ttl), value)
+	s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
 	return nil
 }
 
@@ -156,12 +172,11 @@ func (m *Idempotency) Get(ctx context.Context, key string) (value []byte, found 
 	if err := checkContext(ctx, "get"); err != nil {
 		return nil, false, err
 	}
-	s, slot, found := m.lock(digest(key))
-	defer s.unlock()
-	if !found || !s.records[slot].live(m.now()) || s.records[slot].status != idempotency.StatusComplete {
+	rec, result, found := m.record(key)
+	if !found || rec.Status != idempotency.StatusComplete {
 		return nil, false, nil
 	}
-	return []byte(s.values[slot]), true, nil
+	return []byte(result), true, nil
 }
 
 // GetRecord returns the unexpired record of a key.
@@ -169,23 +184,28 @@ func (m *Idempotency) GetRecord(ctx context.Context, key string) (rec idempotenc
 	if err := checkContext(ctx, "get"); err != nil {
 		return idempotency.Record{}, false, err
 	}
+	rec, result, found := m.record(key)
+	if rec.Status == idempotency.StatusComplete {
+		rec.Value = []byte(result)
+	}
+	return rec, found, nil
+}
+
+// record returns the result, if there is one, apart.
+func (m *Idempotency) record(key string) (rec idempotency.Record, result string, found bool) {
 	s, slot, found := m.lock(digest(key))
 	defer s.unlock()
 	if !found || !s.records[slot].live(m.now()) {
-		return idempotency.Record{}, false, nil
+		return idempotency.Record{}, "", false
 	}
 	r := &s.records[slot]
 	rec = idempotency.Record{
-		Status: r.status, Fence: r.fence, CreatedAt: m.start.Add(time.Duration(r.created)),
-		Fingerprint: append([]byte(nil), r.fingerprint()...),
+		Status: r.status, Fence: r.fence, Fingerprint: bytes.Clone(r.fingerprint()), CreatedAt: m.start.Add(time.Duration(r.created)),
 	}
 	if r.deadline != never {
 		rec.ExpiresAt = m.start.Add(time.Duration(r.deadline))
 	}
-	if r.status == idempotency.StatusComplete {
-		rec.Value = []byte(s.values[slot])
-	}
-	return rec, true, nil
+	return rec, s.values[slot], true
 }
 
 // Set stores a result for ttl, whoever holds the key. It makes a new record: with no fingerprint, and with a higher
@@ -198,15 +218,37 @@ func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 	if err := idempotency.ValidateTTL(ttl); err != nil {
 		return err
 	}
-	s, slot, err := m.lockOrAdd(digest(key), op)
-	if err != nil {
+	hash, result := digest(key), string(value)
+	token, added := m.set(hash, result, ttl)
+	if !added {
+		return nil
+	}
+	if err := m.makeRoom(op, hash, token); err != nil {
 		return err
 	}
+	s, slot, found := m.lock(hash)
 	defer s.unlock()
-	now := m.now()
-	s.acquire(slot, m.fenceAt(now), now, never, nil)
-	s.complete(slot, m.results.Add(1), now, retained(now, ttl), value)
+	if found && s.records[slot].claimedBy(token) { // else somebody has set or deleted it after us
+		now := m.now()
+		s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
+	}
 	return nil
+}
+
+// set stores a result in the record of a key. Where there is none, it adds a claim that does not lapse: room has to be
+// made for it before it becomes a result, or it could be the one to go.
+func (m *Idempotency) set(key [sha256.Size]byte, result string, ttl time.Duration) (token idempotency.Token, added bool) {
+	s, slot, found := m.lock(key)
+	defer s.unlock()
+	if !found {
+		slot = m.add(s, key)
+	}
+	now := m.now()
+	token = s.acquire(slot, m.fenceAt(now), now, never, nil)
+	if found {
+		s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
+	}
+	return token, !found
 }
 
 // Delete removes the record of a key.
@@ -319,10 +361,4 @@ func retained(now int64, ttl time.Duration) int64 {
 func digest(key string) [sha256.Size]byte {
 	var buf [256]byte // spares keys of the usual length an allocation
 	return sha256.Sum256(append(buf[:0], key...))
-}
-
-func (m *Idempotency) errFull(op string) error {
-	return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf(
-		"all of the %d records are claims in progress; raise max_entries above the number of operations that run at once",
-		m.max)}
 }

@@ -155,22 +155,27 @@ func TestStoreFullOfClaimsRefusesNewKeys(t *testing.T) {
 }
 
 func TestExpiredRecordsMakeRoomBeforeResults(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := open(t, 4)
-		set(t, m, "oldest", long)
-		set(t, m, "expires", short)
-		claim(t, m, "lapses", short)
-		claim(t, m, "pending", long)
-		time.Sleep(short)
-		if st := m.Stats(); st != (memstore.Stats{Total: 4, Active: 2, Expired: 2}) {
-			t.Errorf("got %+v, want 2 of 4 expired", st)
-		}
-		set(t, m, "one", long)
-		set(t, m, "two", long)
-		wantKeys(t, m, []string{"oldest", "pending", "one", "two"}, []string{"expires", "lapses"})
-		set(t, m, "three", long)
-		wantKeys(t, m, []string{"pending", "one", "two", "three"}, []string{"oldest"})
-	})
+	for name, k := range map[string][]string{"one shard": neighbours(7), "several": {"0", "1", "2", "3", "4", "5", "6"}} {
+		oldest, expires, lapses, pending, one, two, three := k[0], k[1], k[2], k[3], k[4], k[5], k[6]
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := open(t, 4)
+				set(t, m, oldest, long)
+				set(t, m, expires, short)
+				claim(t, m, lapses, short)
+				claim(t, m, pending, long)
+				time.Sleep(short)
+				if st := m.Stats(); st != (memstore.Stats{Total: 4, Active: 2, Expired: 2}) {
+					t.Errorf("got %+v, want 2 of 4 expired", st)
+				}
+				set(t, m, one, long)
+				set(t, m, two, long)
+				wantKeys(t, m, []string{oldest, pending, one, two}, []string{expires, lapses})
+				set(t, m, three, long)
+				wantKeys(t, m, []string{pending, one, two, three}, []string{oldest})
+			})
+		})
+	}
 }
 
 func TestAbandonedClaimsMakeRoom(t *testing.T) {
@@ -200,7 +205,7 @@ func TestExpiryIsExact(t *testing.T) {
 		if c := claim(t, m, "k", lease); c.Outcome != idempotency.InProgress || c.RetryAfter != time.Millisecond {
 			t.Errorf("a nanosecond before: got %v, retry after %v; want in_progress, 1ms", c.Outcome, c.RetryAfter)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		second := claim(t, m, "k", lease)
 		if second.Outcome != idempotency.Acquired || second.Fence <= first.Fence {
 			t.Fatalf("at the end of the lease: got %v with fence %d after %d", second.Outcome, second.Fence, first.Fence)
@@ -212,7 +217,7 @@ func TestExpiryIsExact(t *testing.T) {
 		if c := claim(t, m, "k", lease); c.Outcome != idempotency.Done || c.Age != lease-1 {
 			t.Errorf("a nanosecond before: got %v aged %v, want done aged %v", c.Outcome, c.Age, lease-1)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, found, _ := m.Get(t.Context(), "k"); found {
 			t.Error("the result is there when its time is up")
 		}
@@ -292,24 +297,30 @@ func TestCleanupRemovesWhatHasExpired(t *testing.T) {
 }
 
 func TestClearRemovesEverything(t *testing.T) {
-	m := open(t, 2)
-	held := claim(t, m, "pending", long)
-	set(t, m, "complete", long)
-	m.Clear()
-	if st := m.Stats(); st != (memstore.Stats{}) || m.Size() != 0 {
-		t.Errorf("got %+v and size %d after clear", st, m.Size())
-	}
-	if err := m.Complete(t.Context(), "pending", held.Token, nil, long); !errors.Is(err, idempotency.ErrClaimLost) {
-		t.Errorf("complete of a cleared claim: got error %v, want ErrClaimLost", err)
-	}
-	c := claim(t, m, "pending", long)
-	if c.Outcome != idempotency.Acquired || c.Fence <= held.Fence {
-		t.Errorf("claim after clear: got %v with fence %d after %d", c.Outcome, c.Fence, held.Fence)
-	}
-	claim(t, m, "other", long)
-	if _, err := m.Acquire(t.Context(), "third", long); err == nil {
-		t.Error("clear left room for more than MaxEntries")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := open(t, 2)
+		held := claim(t, m, "pending", short)
+		set(t, m, "complete", short)
+		m.Clear()
+		if st := m.Stats(); st != (memstore.Stats{}) || m.Size() != 0 {
+			t.Errorf("got %+v and size %d after clear", st, m.Size())
+		}
+		time.Sleep(short)
+		if n, err := m.CleanupExpired(t.Context(), 10); n != 0 || err != nil {
+			t.Errorf("cleanup after clear: removed %d, error %v", n, err)
+		}
+		if err := m.Complete(t.Context(), "pending", held.Token, nil, long); !errors.Is(err, idempotency.ErrClaimLost) {
+			t.Errorf("complete of a cleared claim: got error %v, want ErrClaimLost", err)
+		}
+		c := claim(t, m, "pending", long)
+		if c.Outcome != idempotency.Acquired || c.Fence <= held.Fence {
+			t.Errorf("claim after clear: got %v with fence %d after %d", c.Outcome, c.Fence, held.Fence)
+		}
+		claim(t, m, "other", long)
+		if _, err := m.Acquire(t.Context(), "third", long); err == nil {
+			t.Error("clear left room for more than MaxEntries")
+		}
+	})
 }
 
 // Also where the clock stands still, as it does here, and where the record of the last acquisition is gone.
@@ -402,4 +413,63 @@ func TestCapHoldsWhileEverybodyWrites(t *testing.T) {
 	if _, err := m.Acquire(t.Context(), "one too many", long); err == nil {
 		t.Error("the store has lost count: it took a claim more than it has room for")
 	}
+}
+
+func TestDuplicatesOfANewKeyEvictOneResult(t *testing.T) {
+	const maxEntries, duplicates = 4, 16
+	m := open(t, maxEntries)
+	for i := range 1000 {
+		var old []string
+		for k := range maxEntries {
+			old = append(old, fmt.Sprintf("%d-%d", i, k))
+			set(t, m, old[k], long)
+		}
+		key := fmt.Sprintf("%d-new", i)
+		var winners atomic.Int32
+		var wg sync.WaitGroup
+		gate := make(chan struct{})
+		for range duplicates {
+			wg.Go(func() {
+				<-gate
+				c, err := m.Claim(t.Context(), idempotency.ClaimRequest{Key: key, Lease: long})
+				if err != nil {
+					t.Errorf("claim: %v", err)
+				}
+				if c.Outcome == idempotency.Acquired {
+					winners.Add(1)
+				}
+			})
+		}
+		close(gate)
+		wg.Wait()
+		if winners.Load() != 1 {
+			t.Fatalf("%d of %d acquired the key", winners.Load(), duplicates)
+		}
+		wantKeys(t, m, append(old[1:], key), old[:1])
+		if err := m.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRefusedClaimLeavesNothing(t *testing.T) {
+	m := open(t, 1)
+	held := claim(t, m, "held", long)
+	for range 3 {
+		if _, err := m.Acquire(t.Context(), "refused", long); err == nil {
+			t.Fatal("the store took a claim more than it has room for")
+		}
+		if err := m.Set(t.Context(), "refused", nil, long); err == nil {
+			t.Fatal("the store took a result more than it has room for")
+		}
+		wantKeys(t, m, []string{"held"}, []string{"refused"})
+		if n := m.Size(); n != 1 {
+			t.Fatalf("got %d entries, want 1", n)
+		}
+	}
+	if err := m.Release(t.Context(), "held", held.Token); err != nil {
+		t.Fatal(err)
+	}
+	set(t, m, "refused", long)
+	wantKeys(t, m, []string{"refused"}, []string{"held"})
 }

@@ -2,9 +2,11 @@ package memstore_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,8 +99,19 @@ func ends(ttl time.Duration) time.Time {
 	return time.Now().Add(ttl)
 }
 
+// neighbours returns n keys that share a shard.
+func neighbours(n int) (keys []string) {
+	for i := 0; len(keys) < n; i++ {
+		key := strconv.Itoa(i)
+		if sha256.Sum256([]byte(key))[0]%32 == 0 {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 var (
-	modelKeys  = rapid.SampledFrom([]string{"", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"})
+	modelKeys  = rapid.SampledFrom(append(neighbours(8), "", "a", "b", "c"))
 	modelTimes = rapid.SampledFrom([]time.Duration{time.Millisecond, 10 * time.Millisecond, 13 * time.Millisecond, time.Second})
 )
 

@@ -133,7 +133,7 @@ func (s *shard) detach(slot int32) {
 }
 
 // acquire makes a record, whatever it was, a claim of a new owner.
-func (s *shard) acquire(slot int32, fence, now, deadline int64, fingerprint []byte) {
+func (s *shard) acquire(slot int32, fence, now, deadline int64, fingerprint []byte) idempotency.Token {
 	s.detach(slot)
 	s.fence = max(s.fence+1, fence)
 	r := &s.records[slot]
@@ -144,15 +144,16 @@ func (s *shard) acquire(slot int32, fence, now, deadline int64, fingerprint []by
 	r.printed = uint8(copy(r.print[:], fingerprint))
 	s.values[slot] = ""
 	s.pending.add(s.records, slot)
+	return idempotency.Token{Owner: r.owner, Fence: r.fence}
 }
 
 // complete makes a claim a result.
-func (s *shard) complete(slot int32, order uint64, now, deadline int64, value []byte) {
+func (s *shard) complete(slot int32, order uint64, now, deadline int64, value string) {
 	s.detach(slot)
 	r := &s.records[slot]
 	r.status = idempotency.StatusComplete
 	r.stored, r.deadline, r.order = now, deadline, order
-	s.values[slot] = string(value)
+	s.values[slot] = value
 	s.completed.add(s.records, slot)
 	s.link(slot)
 }

@@ -49,22 +49,30 @@ func secondClaimIsInProgress(s *suite) {
 
 func completedClaimIsDone(s *suite) {
 	c := s.claimWith(idempotency.ClaimRequest{Key: "k", Lease: long, Retention: 2 * long, Fingerprint: []byte("fp")})
+	created := s.record("k").CreatedAt
+	<-time.After(short)
+	s.must(s.Extend(s.Context(), "k", c.Token, long), "extend")
+	before := time.Now()
 	s.must(s.Complete(s.Context(), "k", c.Token, []byte("result"), 2*long), "complete")
 	s.holds("k", "result", "completed key")
 
 	<-time.After(5 * time.Millisecond)
 	done := s.claim("k")
+	oldest := time.Since(before) + 2*time.Millisecond
 	s.is(done, idempotency.Done, "claim of a completed key")
 	if string(done.Value) != "result" || done.Fence != c.Fence {
 		s.Errorf("got %q with fence %d, want the result with fence %d", done.Value, done.Fence, c.Fence)
 	}
-	if done.Age < 2*time.Millisecond || done.Age > long {
-		s.Errorf("got age %v, want the time since the result was stored, at least 5ms", done.Age)
+	if done.Age < 2*time.Millisecond || done.Age > oldest {
+		s.Errorf("got age %v, want the time since the result was stored, at least 5ms and at most %v", done.Age, oldest)
 	}
 	rec := s.record("k")
 	if rec.Status != idempotency.StatusComplete || string(rec.Value) != "result" || rec.Fence != c.Fence ||
 		string(rec.Fingerprint) != "fp" {
 		s.Errorf("got record %+v, want a complete one with the claim's fingerprint and fence", rec)
+	}
+	if !rec.CreatedAt.Equal(created) {
+		s.Errorf("the record was made at %v, now it says at %v", created, rec.CreatedAt)
 	}
 	if kept := rec.ExpiresAt.Sub(rec.CreatedAt); kept < 2*long-2*time.Millisecond || kept > 3*long {
 		s.Errorf("the record expires %v after it was made, want about %v", kept, 2*long)
@@ -231,5 +239,10 @@ func completingAgainChangesNothing(s *suite) {
 	s.holds("k", "result", "completed twice")
 	if rec := s.record("k"); rec.ExpiresAt.Sub(rec.CreatedAt) < long-2*time.Millisecond {
 		s.Errorf("completing again changed the end of the retention to %v", rec.ExpiresAt.Sub(rec.CreatedAt))
+	}
+
+	token = s.acquire("for ever", long)
+	for range 2 {
+		s.must(s.Complete(s.Context(), "for ever", token, nil, 0), "complete without expiry")
 	}
 }

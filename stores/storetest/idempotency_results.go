@@ -178,7 +178,10 @@ func valuesAreBytes(s *suite) {
 		}
 	}
 	c := s.claimWith(idempotency.ClaimRequest{Key: "fingerprint", Lease: long, Fingerprint: every[:64]})
-	s.is(c, idempotency.Acquired, "claim with a binary fingerprint")
+	s.is(c, idempotency.Acquired, "claim with a binary fingerprint of the greatest length")
+	s.must(s.Extend(s.Context(), "fingerprint", c.Token, long), "extend")
+	s.must(s.Complete(s.Context(), "fingerprint", c.Token, every, long), "complete")
+	s.holds("fingerprint", string(every), "completed with a binary fingerprint")
 	if rec := s.record("fingerprint"); !bytes.Equal(rec.Fingerprint, every[:64]) {
 		s.Errorf("got fingerprint %x, want %x", rec.Fingerprint, every[:64])
 	}

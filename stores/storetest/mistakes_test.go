@@ -92,6 +92,12 @@ var mistakes = []mistake{
 		claims(func(_ idempotency.ClaimRequest, c *idempotency.Claim) { c.Value = nil })},
 	{"done without an age", []string{"CompletedClaimIsDone"},
 		claims(func(_ idempotency.ClaimRequest, c *idempotency.Claim) { c.Age = 0 })},
+	{"age since the claim", []string{"CompletedClaimIsDone"},
+		claims(func(_ idempotency.ClaimRequest, c *idempotency.Claim) {
+			if c.Outcome == idempotency.Done {
+				c.Age += short
+			}
+		})},
 	{"completing drops the fingerprint", []string{"CompletedClaimIsDone", "FingerprintIsComparedOnEveryPath"}, // pitfall 2
 		spoil(func(s *spoiled) {
 			s.complete = func(ctx context.Context, key string, token idempotency.Token, value []byte, ttl time.Duration) error {
