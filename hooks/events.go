@@ -31,6 +31,7 @@ const (
 	idempotencyCompletionFailed
 	idempotencyStoreFailed
 	idempotencyCleaned
+	idempotencyEvicted
 	listenerPanicked
 	kinds
 )
@@ -170,6 +171,14 @@ type IdempotencyCleaned struct {
 	At      time.Time
 }
 
+// IdempotencyEvicted: a store that is full gave up results before their time, at most once a minute. A duplicate of
+// theirs runs again.
+type IdempotencyEvicted struct {
+	Evicted    int // since the last such event
+	MaxEntries int
+	At         time.Time
+}
+
 // ListenerPanicked: a listener of the bus panicked while it handled Event.
 type ListenerPanicked struct {
 	Event string // EventName of the event it was given
@@ -195,6 +204,7 @@ func (IdempotencyClaimLost) EventName() string        { return "idempotency.clai
 func (IdempotencyCompletionFailed) EventName() string { return "idempotency.completion_failed" }
 func (IdempotencyStoreFailed) EventName() string      { return "idempotency.store_failed" }
 func (IdempotencyCleaned) EventName() string          { return "idempotency.cleaned" }
+func (IdempotencyEvicted) EventName() string          { return "idempotency.evicted" }
 func (ListenerPanicked) EventName() string            { return "hooks.listener_panicked" }
 
 func (CircuitOpened) kind() kind               { return circuitOpened }
@@ -214,4 +224,5 @@ func (IdempotencyClaimLost) kind() kind        { return idempotencyClaimLost }
 func (IdempotencyCompletionFailed) kind() kind { return idempotencyCompletionFailed }
 func (IdempotencyStoreFailed) kind() kind      { return idempotencyStoreFailed }
 func (IdempotencyCleaned) kind() kind          { return idempotencyCleaned }
+func (IdempotencyEvicted) kind() kind          { return idempotencyEvicted }
 func (ListenerPanicked) kind() kind            { return listenerPanicked }

@@ -15,7 +15,7 @@ var every = []Event{
 	CircuitOpened{}, CircuitHalfOpened{}, CircuitClosed{}, CircuitRejected{}, RetryAttempted{}, RetryExhausted{},
 	BulkheadRejected{}, TimedOut{}, FallbackUsed{}, IdempotencyKeyHit{}, IdempotencyConflict{}, IdempotencyMismatch{},
 	IdempotencyReleased{}, IdempotencyClaimLost{}, IdempotencyCompletionFailed{}, IdempotencyStoreFailed{},
-	IdempotencyCleaned{}, ListenerPanicked{},
+	IdempotencyCleaned{}, IdempotencyEvicted{}, ListenerPanicked{},
 }
 
 func TestEveryEventIsListed(t *testing.T) {

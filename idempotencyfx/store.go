@@ -9,6 +9,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
+	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/internal/wiring"
 	"github.com/steadyfx/steady/patterns/idempotency"
 	"github.com/steadyfx/steady/stores/memstore"
@@ -36,6 +37,7 @@ type StoreParams struct {
 
 	Logger   *zap.Logger `optional:"true"`
 	Config   ConfigParams
+	Bus      *hooks.Bus         `optional:"true"`
 	Own      idempotency.Store  `name:"idempotency.store" optional:"true"` // of UseStore
 	Required durabilityRequired `optional:"true"`                          // of Durable
 	Backends []Backend          `group:"idempotency.backends"`
@@ -77,7 +79,7 @@ func NewStore(p StoreParams) (StoreResult, error) {
 }
 
 func (p StoreParams) choose(configured, source string) (Backend, error) {
-	all := append([]Backend{memory()}, p.Backends...)
+	all := append([]Backend{p.memory()}, p.Backends...)
 	names := make([]string, len(all))
 	for i, b := range all {
 		names[i] = b.Name
@@ -113,12 +115,12 @@ func (p StoreParams) choose(configured, source string) (Backend, error) {
 	case bool(p.Required):
 		return Backend{}, errors.New("Durable needs a durable backend, and the application has none")
 	}
-	return memory(), nil
+	return p.memory(), nil
 }
 
-func memory() Backend {
+func (p StoreParams) memory() Backend {
 	return Backend{Name: idempotency.MemoryBackend, Open: func(cfg idempotency.Config) (idempotency.Store, error) {
-		return memstore.NewIdempotency(memstore.Config{MaxEntries: cfg.MaxEntries})
+		return memstore.NewIdempotency(memstore.Config{MaxEntries: cfg.MaxEntries}, memstore.WithBus(p.Bus))
 	}}
 }
 

@@ -114,6 +114,10 @@ func describeIdempotency(event hooks.Event) entry {
 			return entry{zap.WarnLevel, "removal of expired idempotency records stopped early", e.At, fields}
 		}
 		return entry{zap.DebugLevel, "expired idempotency records were removed", e.At, fields}
+	case hooks.IdempotencyEvicted:
+		return entry{zap.WarnLevel, "idempotency results were dropped before their time, their duplicates run again: raise " +
+			"max_entries or use a durable backend", e.At,
+			[]zap.Field{zap.Int("evicted", e.Evicted), zap.Int("max_entries", e.MaxEntries)}}
 	default:
 		return entry{level: zap.DebugLevel, message: "unknown event"}
 	}

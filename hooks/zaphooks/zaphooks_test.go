@@ -141,6 +141,12 @@ var tests = []struct {
 		fields{"removed": int64(7), "elapsed": time.Second, "error": "boom"},
 	},
 	{
+		"evicted", hooks.IdempotencyEvicted{Evicted: 3, MaxEntries: 10, At: at},
+		zap.WarnLevel, "idempotency results were dropped before their time, their duplicates run again: raise max_entries " +
+			"or use a durable backend", "evicted",
+		fields{"evicted": int64(3), "max_entries": int64(10)},
+	},
+	{
 		"panic", hooks.ListenerPanicked{Event: "timeout.expired", Value: errBoom, Stack: []byte("main.go:1"), At: at},
 		zap.ErrorLevel, "listener of events panicked: fix it, the event is lost to it", "listening_to",
 		fields{"listening_to": "timeout.expired", "panic": "boom", "stack": "main.go:1"},

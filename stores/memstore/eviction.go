@@ -1,9 +1,12 @@
 package memstore
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
+	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns/idempotency"
 )
 
@@ -20,7 +23,7 @@ func (m *Idempotency) lock(key [sha256.Size]byte) (s *shard, slot int32, found b
 // claim the same new key only one makes room.
 //
 // No two shards are ever locked at once, and none when this is called.
-func (m *Idempotency) makeRoom(op string, key [sha256.Size]byte, token idempotency.Token) error {
+func (m *Idempotency) makeRoom(ctx context.Context, op string, key [sha256.Size]byte, token idempotency.Token) error {
 	for {
 		n := m.total.Load()
 		if n <= m.max {
@@ -30,7 +33,7 @@ func (m *Idempotency) makeRoom(op string, key [sha256.Size]byte, token idempoten
 			continue
 		}
 		// One record has to go and is no longer counted, so that nobody forgets another in its place.
-		if m.evict() {
+		if m.evict(ctx) {
 			return nil
 		}
 		if m.withdraw(key, token) {
@@ -54,7 +57,7 @@ func (m *Idempotency) withdraw(key [sha256.Size]byte, token idempotency.Token) b
 }
 
 // evict forgets an expired record or else the oldest result, if there is one.
-func (m *Idempotency) evict() bool {
+func (m *Idempotency) evict(ctx context.Context) bool {
 	for {
 		now, results := m.now(), m.results.Load()
 		victim, oldest := (*shard)(nil), noResult
@@ -71,26 +74,44 @@ func (m *Idempotency) evict() bool {
 		if victim == nil && m.results.Load() == results {
 			return false
 		}
-		if victim != nil && victim.evict(now, oldest) {
-			return true
+		if victim != nil {
+			evicted, early := victim.evict(now, oldest)
+			if early {
+				m.countEvicted(ctx, now)
+			}
+			if evicted {
+				return true
+			}
 		}
 		// Somebody else was faster, or a claim became a result behind our back: look again.
 	}
 }
 
-// evict takes the lock and forgets an expired record, or the oldest result if that is still the one in that order.
-func (s *shard) evict(now int64, order uint64) bool {
+// evict takes the lock and forgets an expired record, or the oldest result if that is still the one in that order: early,
+// because it would still have been replayed.
+func (s *shard) evict(now int64, order uint64) (evicted, early bool) {
 	s.mu.Lock()
 	defer s.unlock()
 	slot := s.expired(now)
 	if slot == none && s.oldest != none && s.records[s.oldest].order == order {
-		slot = s.oldest
+		slot, early = s.oldest, true
 	}
 	if slot == none {
-		return false
+		return false, false
 	}
 	s.drop(slot)
-	return true
+	return true, early
+}
+
+// countEvicted counts a result that was lost early, and tells of such losses once a minute.
+func (m *Idempotency) countEvicted(ctx context.Context, now int64) {
+	count, next := m.evicted.Add(1), m.tellAt.Load()
+	if m.bus == nil || now < next || !m.tellAt.CompareAndSwap(next, now+int64(time.Minute)) {
+		return
+	}
+	hooks.Emit(ctx, m.bus, hooks.IdempotencyEvicted{
+		Evicted: int(count - m.told.Swap(count)), MaxEntries: int(m.max), At: time.Now(),
+	})
 }
 
 // add makes an empty record in a locked shard, for the caller to acquire before it unlocks and to make room for after.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/idempotency"
 )
@@ -37,11 +38,21 @@ type Idempotency struct {
 	max     int64
 	total   atomic.Int64  // records; above max only until room is made for one that was just added
 	results atomic.Uint64 // results stored so far: their order across shards
+	evicted atomic.Uint64 // results lost before their time
+	told    atomic.Uint64 // of these: that were told of
+	tellAt  atomic.Int64  // when the next loss may be told of
+	bus     *hooks.Bus
 	shards  [shardCount]shard
 }
 
+// Option sets what has no useful zero value.
+type Option func(*Idempotency)
+
+// WithBus sends hooks.IdempotencyEvicted to bus.
+func WithBus(bus *hooks.Bus) Option { return func(m *Idempotency) { m.bus = bus } }
+
 // NewIdempotency returns an empty store, or an [*idempotency.ConfigurationError].
-func NewIdempotency(cfg Config) (*Idempotency, error) {
+func NewIdempotency(cfg Config, opts ...Option) (*Idempotency, error) {
 	if cfg.MaxEntries == 0 {
 		cfg.MaxEntries = idempotency.DefaultConfig().MaxEntries
 	}
@@ -55,6 +66,9 @@ func NewIdempotency(cfg Config) (*Idempotency, error) {
 	m := &Idempotency{start: start, epoch: start.UnixMicro(), max: int64(cfg.MaxEntries)}
 	for i := range m.shards {
 		m.shards[i].init()
+	}
+	for _, opt := range opts {
+		opt(m)
 	}
 	return m, nil
 }
@@ -71,7 +85,7 @@ func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (
 	key := digest(req.Key)
 	c, value, added := m.claim(key, req)
 	if added {
-		if err := m.makeRoom("claim", key, c.Token); err != nil {
+		if err := m.makeRoom(ctx, "claim", key, c.Token); err != nil {
 			return idempotency.Claim{}, err
 		}
 	}
@@ -223,7 +237,7 @@ func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 	if !added {
 		return nil
 	}
-	if err := m.makeRoom(op, hash, token); err != nil {
+	if err := m.makeRoom(ctx, op, hash, token); err != nil {
 		return err
 	}
 	s, slot, found := m.lock(hash)
@@ -307,6 +321,10 @@ type Stats struct {
 	Total   int // Active and Expired
 	Active  int // pending or complete
 	Expired int // not yet removed
+
+	// Evicted counts the results that were dropped before their time to make room, since the store was made. Their
+	// duplicates run again: raise MaxEntries.
+	Evicted uint64
 }
 
 // Stats counts the records. It looks at each of them, one shard after the other.
@@ -318,6 +336,7 @@ func (m *Idempotency) Stats() Stats {
 		st.Expired += expired
 	}
 	st.Active = st.Total - st.Expired
+	st.Evicted = m.evicted.Load()
 	return st
 }
 

@@ -1,9 +1,11 @@
 package memstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/idempotency"
 	"github.com/steadyfx/steady/stores/memstore"
@@ -472,4 +475,34 @@ func TestRefusedClaimLeavesNothing(t *testing.T) {
 	}
 	set(t, m, "refused", long)
 	wantKeys(t, m, []string{"refused"}, []string{"held"})
+}
+
+// A payment that was made counts for an hour, unless an eleventh thousand comes in between: nobody may find that out
+// from a customer.
+func TestLossBeforeItsTimeIsCountedAndTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := new(hooks.Bus)
+		var told []int
+		hooks.On(bus, func(_ context.Context, e hooks.IdempotencyEvicted) { told = append(told, e.Evicted) })
+		m, err := memstore.NewIdempotency(memstore.Config{MaxEntries: 2}, memstore.WithBus(bus))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := func(n int, ttl time.Duration) {
+			for range n {
+				if err := m.Set(t.Context(), strconv.Itoa(m.Size())+time.Now().String(), nil, ttl); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+			}
+		}
+		set(5, time.Hour) // 3 lost, of which the first is told at once
+		time.Sleep(time.Minute)
+		set(1, time.Hour) // and the others with the next
+		time.Sleep(time.Hour)
+		set(2, time.Hour) // what makes room now has expired
+		if st := m.Stats(); st.Evicted != 4 || !slices.Equal(told, []int{1, 3}) {
+			t.Errorf("evicted %d, told of %v", st.Evicted, told)
+		}
+	})
 }

@@ -48,6 +48,7 @@ type model struct {
 	records map[string]*modelRecord
 	tokens  map[string][]idempotency.Token // all that a key ever had
 	order   []string                       // complete keys, the oldest first
+	evicted uint64                         // results lost before their time
 }
 
 type modelRecord struct {
@@ -79,6 +80,9 @@ func (m *model) admit(key string) bool {
 	}
 	if len(m.order) == 0 {
 		return false
+	}
+	if m.records[m.order[0]].live() { // one that has expired is no loss
+		m.evicted++
 	}
 	m.forget(m.order[0])
 	return true
@@ -288,7 +292,9 @@ func (m *model) check(rt *rapid.T) {
 			rt.Fatalf("get of %q: got %x, found %v, error %v, want %x, %v", key, value, found, err, r.value, r.complete)
 		}
 	}
-	want := memstore.Stats{Total: len(m.records), Active: active, Expired: len(m.records) - active}
+	want := memstore.Stats{
+		Total: len(m.records), Active: active, Expired: len(m.records) - active, Evicted: m.evicted,
+	}
 	if got := m.store.Stats(); got != want || m.store.Size() != want.Total {
 		rt.Fatalf("got %+v and size %d, want %+v", got, m.store.Size(), want)
 	}
