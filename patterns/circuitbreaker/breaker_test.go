@@ -785,6 +785,22 @@ func TestLookingAtABreakerAnnouncesNothing(t *testing.T) {
 	})
 }
 
+func TestOpeningThatIsNoticedLateHasNoTimeLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := new(hooks.Bus)
+		b := halfOpen(t, circuitbreaker.Config{HalfOpenMaxCalls: 1}, circuitbreaker.WithBus(bus))
+		if _, err := b.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		left := time.Duration(-1)
+		hooks.On(bus, func(_ context.Context, e hooks.CircuitOpened) { left = e.RetryAfter })
+		time.Sleep(time.Hour)
+		if err := b.Execute(t.Context(), succeed); err != nil || left != 0 {
+			t.Fatalf("%v left, %v", left, err)
+		}
+	})
+}
+
 func TestPanickingClassifierGivesTheProbeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 1, HalfOpenMaxCalls: 1, RecoveryTimeout: time.Minute},
