@@ -242,7 +242,7 @@ zz: {a: 1}
 		config.Env([]string{"STEADY_RESILIENCE__TIMEOUT__TIMEOUT=never", "STEADY_REDIS__DBS=1"}))
 	wantMistakes(t, tree, err,
 		`redis.dbs: unknown key; did you mean "db"? (env STEADY_REDIS__DBS)`,
-		`resilience.retry.instances.once.zzz: unknown key; known: backoff_factor, base_delay, extends, jitter, max_attempts, max_delay (app.yaml:10)`,
+		`resilience.retry.instances.once.zzz: unknown key; known: backoff, backoff_factor, base_delay, extends, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (app.yaml:10)`,
 		`resilience.retry.max_atempts: unknown key; did you mean "max_attempts"? (app.yaml:4)`,
 		`resilience.timout: unknown key; did you mean "timeout"? (app.yaml:13)`,
 		`zz: unknown key; known: postgres, redis, resilience (app.yaml:15)`,

@@ -139,7 +139,7 @@ func TestBaseCannotExtend(t *testing.T) {
 		"instances": map[string]any{"i": map[string]any{"extends": 5}},
 	}}}))
 	wantMistakes(t, tree, err,
-		"resilience.retry.base.a.extends: unknown key; known: backoff_factor, base_delay, jitter, max_attempts, max_delay (explicit value)",
+		"resilience.retry.base.a.extends: unknown key; known: backoff, backoff_factor, base_delay, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (explicit value)",
 		"resilience.retry.instances.i.extends: want the name of a base, got 5 (explicit value)",
 	)
 }

@@ -20,9 +20,13 @@ const (
 	circuitRejected
 	retryAttempted
 	retryExhausted
+	hedgeStarted
+	hedgePanicked
 	bulkheadRejected
+	rateLimited
 	timedOut
 	fallbackUsed
+	abandonedEnded
 	idempotencyKeyHit
 	idempotencyConflict
 	idempotencyMismatch
@@ -86,12 +90,36 @@ type RetryExhausted struct {
 	At        time.Time
 }
 
+// HedgeStarted: a call was slow, and another attempt began beside those that run.
+type HedgeStarted struct {
+	Operation string        // name of the hedge policy
+	Attempt   int           // the attempt that began, 1-based; the first one is not announced
+	Delay     time.Duration // since the attempt before it should have begun
+	At        time.Time
+}
+
+// HedgePanicked: an attempt of a hedged call panicked when the call was over, so that nobody could be told.
+type HedgePanicked struct {
+	Operation string
+	Attempt   int
+	Value     any // what it panicked with
+	Stack     []byte
+	At        time.Time
+}
+
 // BulkheadRejected: a bulkhead refused a call.
 type BulkheadRejected struct {
 	Name   string
-	Reason string // "full", "timeout" or "canceled"
+	Reason string // "full", "timeout", "canceled" or "weight"
 	Waited time.Duration
 	At     time.Time
+}
+
+// RateLimited: a rate limiter or a throttle refused a call.
+type RateLimited struct {
+	Name       string
+	RetryAfter time.Duration // 0 when unknown
+	At         time.Time
 }
 
 // TimedOut: an operation ran into the limit of a timeout policy.
@@ -107,6 +135,16 @@ type FallbackUsed struct {
 	Step string // what answered: "handler", "default", or a step with its place, as in "alternative 1"
 	Err  error  // of the operation
 	At   time.Time
+}
+
+// AbandonedEnded: an operation that a detached timeout policy had stopped waiting for came to its end.
+type AbandonedEnded struct {
+	Operation string
+	Ran       time.Duration // since it began
+	Err       error         // what it returned
+	Panic     any           // what it panicked with, or nil
+	Stack     []byte        // of the panic
+	At        time.Time
 }
 
 // IdempotencyKeyHit: a duplicate was answered with the stored result.
@@ -193,9 +231,13 @@ func (CircuitClosed) EventName() string               { return "circuit_breaker.
 func (CircuitRejected) EventName() string             { return "circuit_breaker.rejected" }
 func (RetryAttempted) EventName() string              { return "retry.attempted" }
 func (RetryExhausted) EventName() string              { return "retry.exhausted" }
+func (HedgeStarted) EventName() string                { return "hedge.started" }
+func (HedgePanicked) EventName() string               { return "hedge.panicked" }
 func (BulkheadRejected) EventName() string            { return "bulkhead.rejected" }
+func (RateLimited) EventName() string                 { return "rate_limiter.limited" }
 func (TimedOut) EventName() string                    { return "timeout.expired" }
 func (FallbackUsed) EventName() string                { return "fallback.used" }
+func (AbandonedEnded) EventName() string              { return "timeout.abandoned_ended" }
 func (IdempotencyKeyHit) EventName() string           { return "idempotency.hit" }
 func (IdempotencyConflict) EventName() string         { return "idempotency.conflict" }
 func (IdempotencyMismatch) EventName() string         { return "idempotency.mismatch" }
@@ -213,9 +255,13 @@ func (CircuitClosed) kind() kind               { return circuitClosed }
 func (CircuitRejected) kind() kind             { return circuitRejected }
 func (RetryAttempted) kind() kind              { return retryAttempted }
 func (RetryExhausted) kind() kind              { return retryExhausted }
+func (HedgeStarted) kind() kind                { return hedgeStarted }
+func (HedgePanicked) kind() kind               { return hedgePanicked }
 func (BulkheadRejected) kind() kind            { return bulkheadRejected }
+func (RateLimited) kind() kind                 { return rateLimited }
 func (TimedOut) kind() kind                    { return timedOut }
 func (FallbackUsed) kind() kind                { return fallbackUsed }
+func (AbandonedEnded) kind() kind              { return abandonedEnded }
 func (IdempotencyKeyHit) kind() kind           { return idempotencyKeyHit }
 func (IdempotencyConflict) kind() kind         { return idempotencyConflict }
 func (IdempotencyMismatch) kind() kind         { return idempotencyMismatch }

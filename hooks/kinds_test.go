@@ -13,9 +13,10 @@ import (
 // every lists all events. A new one must be added here; TestEveryEventIsListed finds out if it is not.
 var every = []Event{
 	CircuitOpened{}, CircuitHalfOpened{}, CircuitClosed{}, CircuitRejected{}, RetryAttempted{}, RetryExhausted{},
-	BulkheadRejected{}, TimedOut{}, FallbackUsed{}, IdempotencyKeyHit{}, IdempotencyConflict{}, IdempotencyMismatch{},
-	IdempotencyReleased{}, IdempotencyClaimLost{}, IdempotencyCompletionFailed{}, IdempotencyStoreFailed{},
-	IdempotencyCleaned{}, IdempotencyEvicted{}, ListenerPanicked{},
+	HedgeStarted{}, HedgePanicked{},
+	BulkheadRejected{}, TimedOut{}, FallbackUsed{}, AbandonedEnded{}, IdempotencyKeyHit{}, IdempotencyConflict{},
+	IdempotencyMismatch{}, IdempotencyReleased{}, IdempotencyClaimLost{}, IdempotencyCompletionFailed{},
+	IdempotencyStoreFailed{}, IdempotencyCleaned{}, IdempotencyEvicted{}, ListenerPanicked{}, RateLimited{},
 }
 
 func TestEveryEventIsListed(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 //
 // The value is that of the attempt that succeeded; with an error it is the zero value, so that nothing of an earlier
 // attempt is taken for a result. Under a policy that is not [Sequential], an attempt that ends after Execute has
-// returned writes nowhere, and of several that succeed the first one counts.
+// returned writes nowhere. If the policy keeps its attempts apart, as those of this library do (see [Fork]), the value
+// is that of the attempt which the policy returned; otherwise, of several that succeed the first one counts.
 func Do[T any](ctx context.Context, p Policy, fn func(context.Context) (T, error)) (T, error) {
 	if p == nil {
 		p = Direct{}
@@ -33,28 +34,19 @@ func Do[T any](ctx context.Context, p Policy, fn func(context.Context) (T, error
 
 // doGuarded is Do for a policy whose attempts may overlap or outlive Execute.
 func doGuarded[T any](ctx context.Context, p Policy, fn func(context.Context) (T, error)) (T, error) {
-	var (
-		mu    sync.Mutex
-		taken bool
-		out   T
-	)
+	ctx, root := newRoot(ctx)
 	err := p.Execute(ctx, func(ctx context.Context) error {
 		value, err := fn(ctx)
 		if err == nil {
-			mu.Lock()
-			defer mu.Unlock()
-			if !taken {
-				taken, out = true, value
-			}
+			root.of(ctx).put(0, value)
 		}
 		return err
 	})
-	mu.Lock()
-	defer mu.Unlock()
-	taken = true
 	if err != nil {
 		return *new(T), err
 	}
+	value, _ := root.result()
+	out, _ := value.(T) // the zero value if there is none, or if it is a nil interface
 	return out, nil
 }
 

@@ -123,7 +123,7 @@ func NewTimeouts(p TimeoutsParams) (TimeoutsResult, error) {
 		return TimeoutsResult{}, err
 	}
 	for operation, cfg := range timeouts.Named {
-		if err := manager.Configure(operation, cfg.Timeout); err != nil {
+		if err := manager.ConfigureFrom(operation, cfg); err != nil {
 			return TimeoutsResult{}, err
 		}
 	}

@@ -51,6 +51,10 @@ func describe(event hooks.Event) entry {
 		return entry{zap.DebugLevel, "bulkhead rejected a call", e.At, []zap.Field{
 			zap.String("name", e.Name), zap.String("reason", e.Reason), zap.Duration("waited", e.Waited),
 		}}
+	case hooks.RateLimited:
+		return entry{zap.DebugLevel, "rate limiter refused a call", e.At, []zap.Field{
+			zap.String("name", e.Name), zap.Duration("retry_after", e.RetryAfter),
+		}}
 	case hooks.RetryAttempted:
 		return entry{zap.DebugLevel, "attempt failed: another one follows", e.At, []zap.Field{
 			zap.String("operation", e.Operation), zap.Int("attempt", e.Attempt), zap.Duration("delay", e.Delay),
@@ -60,6 +64,16 @@ func describe(event hooks.Event) entry {
 		return entry{zap.WarnLevel, "retries exhausted: the last allowed attempt failed", e.At, []zap.Field{
 			zap.String("operation", e.Operation), zap.Int("attempts", e.Attempts), zap.Error(e.Err),
 		}}
+	case hooks.HedgeStarted:
+		return entry{zap.DebugLevel, "call is slow: another attempt began beside it", e.At, []zap.Field{
+			zap.String("operation", e.Operation), zap.Int("attempt", e.Attempt), zap.Duration("delay", e.Delay),
+		}}
+	case hooks.HedgePanicked:
+		return entry{zap.ErrorLevel, "attempt of a hedged call panicked when the call was over: fix the operation", e.At,
+			[]zap.Field{
+				zap.String("operation", e.Operation), zap.Int("attempt", e.Attempt),
+				zap.String("panic", fmt.Sprint(e.Value)), zap.ByteString("stack", e.Stack),
+			}}
 	case hooks.TimedOut:
 		return entry{zap.DebugLevel, "operation ran into its time limit", e.At, []zap.Field{
 			zap.String("operation", e.Operation), zap.Duration("limit", e.Limit),
@@ -68,6 +82,8 @@ func describe(event hooks.Event) entry {
 		return entry{zap.InfoLevel, "operation failed: a fallback answered in its place", e.At, []zap.Field{
 			zap.String("name", e.Name), zap.String("step", e.Step), zap.Error(e.Err),
 		}}
+	case hooks.AbandonedEnded:
+		return describeAbandoned(e)
 	case hooks.ListenerPanicked:
 		return entry{zap.ErrorLevel, "listener of events panicked: fix it, the event is lost to it", e.At, []zap.Field{
 			zap.String("listening_to", e.Event), zap.String("panic", fmt.Sprint(e.Value)),
@@ -76,6 +92,17 @@ func describe(event hooks.Event) entry {
 	default:
 		return describeIdempotency(event)
 	}
+}
+
+func describeAbandoned(e hooks.AbandonedEnded) entry {
+	fields := []zap.Field{
+		zap.String("operation", e.Operation), zap.Duration("ran", e.Ran), zap.Error(e.Err),
+	}
+	if e.Panic == nil {
+		return entry{zap.DebugLevel, "abandoned operation has ended: its result is lost", e.At, fields}
+	}
+	fields = append(fields, zap.String("panic", fmt.Sprint(e.Panic)), zap.ByteString("stack", e.Stack))
+	return entry{zap.ErrorLevel, "abandoned operation panicked: there was no caller left to tell", e.At, fields}
 }
 
 func describeIdempotency(event hooks.Event) entry {

@@ -76,6 +76,11 @@ var tests = []struct {
 		fields{"name": "payments", "reason": "full", "waited": time.Second},
 	},
 	{
+		"limited", hooks.RateLimited{Name: "payments", RetryAfter: time.Second, At: at},
+		zap.DebugLevel, "rate limiter refused a call", "name",
+		fields{"name": "payments", "retry_after": time.Second},
+	},
+	{
 		"attempt", hooks.RetryAttempted{Operation: "payments", Attempt: 2, Delay: time.Second, Err: errBoom, At: at},
 		zap.DebugLevel, "attempt failed: another one follows", "operation",
 		fields{"operation": "payments", "attempt": int64(2), "delay": time.Second, "error": "boom"},
@@ -86,9 +91,31 @@ var tests = []struct {
 		fields{"operation": "payments", "attempts": int64(3), "error": "boom"},
 	},
 	{
+		"hedge", hooks.HedgeStarted{Operation: "payments", Attempt: 2, Delay: time.Second, At: at},
+		zap.DebugLevel, "call is slow: another attempt began beside it", "operation",
+		fields{"operation": "payments", "attempt": int64(2), "delay": time.Second},
+	},
+	{
+		"late panic of a hedge",
+		hooks.HedgePanicked{Operation: "payments", Attempt: 2, Value: errBoom, Stack: []byte("main.go:1"), At: at},
+		zap.ErrorLevel, "attempt of a hedged call panicked when the call was over: fix the operation", "operation",
+		fields{"operation": "payments", "attempt": int64(2), "panic": "boom", "stack": "main.go:1"},
+	},
+	{
 		"timed out", hooks.TimedOut{Operation: "payments", Limit: time.Second, At: at},
 		zap.DebugLevel, "operation ran into its time limit", "operation",
 		fields{"operation": "payments", "limit": time.Second},
+	},
+	{
+		"abandoned ended", hooks.AbandonedEnded{Operation: "payments", Ran: time.Minute, Err: errBoom, At: at},
+		zap.DebugLevel, "abandoned operation has ended: its result is lost", "operation",
+		fields{"operation": "payments", "ran": time.Minute, "error": "boom"},
+	},
+	{
+		"abandoned panicked",
+		hooks.AbandonedEnded{Operation: "payments", Ran: time.Minute, Panic: "bang", Stack: []byte("main.go:1"), At: at},
+		zap.ErrorLevel, "abandoned operation panicked: there was no caller left to tell", "operation",
+		fields{"operation": "payments", "ran": time.Minute, "panic": "bang", "stack": "main.go:1"},
 	},
 	{
 		"fallback", hooks.FallbackUsed{Name: "prices", Step: "alternative 1", Err: errBoom, At: at},

@@ -43,8 +43,11 @@ var rules = []rule{
 
 	{"patterns", nil},
 	{"patterns/circuitbreaker", []string{"hooks", "patterns", "patterns/timeout"}},
+	{"patterns/hedge", []string{"hooks", "patterns", "patterns/retry"}},
 	{"patterns/pipeline", []string{"hooks", "patterns",
 		"patterns/bulkhead", "patterns/circuitbreaker", "patterns/retry", "patterns/timeout"}},
+	{"patterns/resiliencehttp", []string{"patterns", "patterns/circuitbreaker", "patterns/ratelimit"}},
+	{"patterns/throttle", []string{"hooks", "patterns", "patterns/ratelimit"}},
 	{"patterns/...", []string{"hooks", "patterns"}},
 
 	{"stores/memstore", []string{"hooks", "patterns/..."}},

@@ -31,6 +31,38 @@ func TestPitfall31FreeSlotCostsNoAllocation(t *testing.T) {
 	}
 }
 
+func TestFreeSlotOfAnAdaptiveBulkheadCostsNoAllocation(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, algorithm := range []bulkhead.Algorithm{bulkhead.AIMD, bulkhead.Gradient2, bulkhead.Vegas} {
+		a := newAdaptive(t, bulkhead.AdaptiveConfig{Algorithm: algorithm})
+		composed := a.Compose(newBulkhead(t, bulkhead.Config{MaxConcurrent: 1}))
+		for name, run := range map[string]func(){
+			"execute": func() { _ = a.Execute(ctx, noop) },
+			"error":   func() { _ = a.Execute(ctx, func(context.Context) error { return errBoom }) },
+			"compose": func() { _ = composed.Execute(ctx, noop) },
+		} {
+			if n := testing.AllocsPerRun(1000, run); n != 0 {
+				t.Errorf("%s, %s: %v allocations per call", algorithm, name, n)
+			}
+		}
+	}
+}
+
+func TestWeightedPermitCostsOneAllocation(t *testing.T) {
+	b := newBulkhead(t, bulkhead.Config{MaxConcurrent: 3})
+	n := testing.AllocsPerRun(1000, func() {
+		permit, err := b.AcquireN(context.Background(), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		permit.Release()
+	})
+	if n != 1 {
+		t.Errorf("%v allocations, want the permit alone", n)
+	}
+}
+
 func TestRejectionCostsOneAllocation(t *testing.T) {
 	b := newBulkhead(t, bulkhead.Config{MaxConcurrent: 1})
 	defer acquire(t, b).Release()

@@ -17,7 +17,9 @@ type Bulkhead struct {
 	bus     *hooks.Bus
 	slots   slots
 
-	full, timedOut, canceled atomic.Uint64 // rejections
+	adaptive bool // an Adaptive resizes it
+
+	full, timedOut, canceled, tooHeavy atomic.Uint64 // rejections
 }
 
 var (
@@ -26,7 +28,7 @@ var (
 	_ patterns.Sequential = (*Bulkhead)(nil)
 )
 
-// Option changes how a [Bulkhead] is built.
+// Option changes how a [Bulkhead] or an [Adaptive] is built.
 type Option func(*Bulkhead)
 
 // WithBus sends [hooks.BulkheadRejected] to bus.
@@ -42,10 +44,8 @@ func New(name string, cfg Config, opts ...Option) (*Bulkhead, error) {
 	if err := checks.Err(fmt.Sprintf("bulkhead %q", name)); err != nil {
 		return nil, err
 	}
-	b := &Bulkhead{
-		name: name, timeout: cfg.Timeout,
-		slots: slots{limit: uint64(cfg.MaxConcurrent), places: uint64(cfg.QueueSize)},
-	}
+	b := &Bulkhead{name: name, timeout: cfg.Timeout}
+	b.slots.open(uint64(cfg.MaxConcurrent), uint64(cfg.QueueSize))
 	for _, opt := range opts {
 		opt(b)
 	}
@@ -59,19 +59,19 @@ func (b *Bulkhead) Name() string { return b.name }
 // a [*RejectedError]; that is so from the start if ctx has already ended. The slot becomes free when op returns, panics
 // or calls runtime.Goexit.
 func (b *Bulkhead) Execute(ctx context.Context, op patterns.Operation) error {
-	if err := b.acquire(ctx); err != nil {
+	if err := b.acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer b.slots.release()
+	defer b.slots.release(1)
 	return op(ctx)
 }
 
 // Around is Execute with next.Execute(ctx, op) in the place of op(ctx).
 func (b *Bulkhead) Around(ctx context.Context, next patterns.Policy, op patterns.Operation) error {
-	if err := b.acquire(ctx); err != nil {
+	if err := b.acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer b.slots.release()
+	defer b.slots.release(1)
 	return next.Execute(ctx, op)
 }
 
@@ -81,67 +81,90 @@ func (b *Bulkhead) Compose(next patterns.Policy) patterns.Policy { return patter
 // Sequential reports true.
 func (b *Bulkhead) Sequential() bool { return true }
 
-// acquire takes a slot, or returns a [*RejectedError].
-func (b *Bulkhead) acquire(ctx context.Context) error {
+// Resize changes the number of slots and of places in the queue. Slots that are added go to who waits. If there are
+// fewer, those in use stay so until they are released, and who waits keeps its place, except a caller of
+// [Bulkhead.AcquireN] that wants more slots than there are from now on: that one is rejected. The ranges are those of
+// [Config], but zero slots are an error. The error lists everything that is wrong with the numbers and satisfies
+// errors.Is(err, [patterns.ErrConfiguration]).
+func (b *Bulkhead) Resize(maxConcurrent, queueSize int) error {
+	var checks patterns.Checks
+	checkSize(&checks, maxConcurrent, queueSize)
+	if err := checks.Err(fmt.Sprintf("bulkhead %q", b.name)); err != nil {
+		return err
+	}
+	b.slots.resize(uint64(maxConcurrent), uint64(queueSize))
+	return nil
+}
+
+// acquire takes n slots, or returns a [*RejectedError].
+func (b *Bulkhead) acquire(ctx context.Context, n int) error {
 	if ctx.Err() != nil {
 		return b.reject(ctx, ReasonCanceled, 0)
 	}
-	if b.slots.take() {
+	if n > 0 && b.slots.take(uint64(n)) {
 		return nil
 	}
-	return b.wait(ctx)
+	return b.wait(ctx, n)
 }
 
-func (b *Bulkhead) wait(ctx context.Context) error {
-	if b.slots.full() {
+func (b *Bulkhead) wait(ctx context.Context, n int) error {
+	switch {
+	case n < 1 || uint64(n) > b.slots.limit.Load():
+		return b.reject(ctx, ReasonWeight, 0)
+	case b.slots.full(uint64(n)):
 		return b.reject(ctx, ReasonFull, 0)
 	}
 	done := ctx.Done()
-	w, granted := b.slots.join()
-	if granted {
+	w, answer := b.slots.join(uint64(n))
+	switch answer {
+	case granted:
 		return nil
-	}
-	if w == nil {
+	case tooHeavy:
+		return b.reject(ctx, ReasonWeight, 0)
+	case gone:
 		return b.reject(ctx, ReasonFull, 0)
 	}
 	begun := time.Now()
 	timer := time.NewTimer(b.timeout)
 	defer timer.Stop()
 	select {
-	case <-w.granted:
-		granted = true
+	case <-w.called:
 	case <-timer.C:
-		granted = !b.slots.leave(w)
+		b.slots.leave(w)
 	case <-done:
-		granted = !b.slots.leave(w)
+		b.slots.leave(w)
 	}
 	waited := time.Since(begun)
 	switch {
 	case ctx.Err() != nil:
-		if granted {
-			b.slots.release()
+		if w.state == granted {
+			b.slots.release(w.n)
 		}
 		return b.reject(ctx, ReasonCanceled, waited)
-	case !granted:
-		return b.reject(ctx, ReasonTimeout, waited)
-	default:
+	case w.state == granted:
 		return nil
+	case w.state == tooHeavy:
+		return b.reject(ctx, ReasonWeight, waited)
+	default:
+		return b.reject(ctx, ReasonTimeout, waited)
 	}
 }
 
 func (b *Bulkhead) reject(ctx context.Context, reason Reason, waited time.Duration) error {
 	e := &RejectedError{
 		Name: b.name, Reason: reason, Waited: waited,
-		MaxConcurrent: int(b.slots.limit), QueueSize: int(b.slots.places),
+		MaxConcurrent: int(b.slots.limit.Load()), QueueSize: int(b.slots.places.Load()), Adaptive: b.adaptive,
 	}
 	switch reason {
 	case ReasonFull:
 		b.full.Add(1)
 	case ReasonTimeout:
 		b.timedOut.Add(1)
+	case ReasonWeight:
+		b.tooHeavy.Add(1)
 	case ReasonCanceled:
 		b.canceled.Add(1)
-		e.Err = ended(ctx)
+		e.Err = patterns.Ended(ctx)
 	}
 	if b.bus.Wanted(hooks.BulkheadRejected{}) { // else save the clock reading: rejecting must stay cheap under overload
 		hooks.Emit(ctx, b.bus, hooks.BulkheadRejected{

@@ -316,7 +316,8 @@ func TestRejectionsAreRecognized(t *testing.T) {
 			Name: "db", Reason: bulkhead.ReasonCanceled, MaxConcurrent: 10, QueueSize: 4, Waited: time.Second,
 			Err: context.Canceled,
 		},
-		"canceled before": {Name: "db", Reason: bulkhead.ReasonCanceled, Err: context.Canceled},
+		"canceled before":     {Name: "db", Reason: bulkhead.ReasonCanceled, Err: context.Canceled},
+		bulkhead.ReasonWeight: {Name: "db", Reason: bulkhead.ReasonWeight, MaxConcurrent: 10},
 	}
 	for reason, err := range errs {
 		for _, target := range []error{bulkhead.ErrRejected, patterns.ErrRejected, patterns.ErrResilience} {
@@ -343,6 +344,8 @@ func TestRejectionsAreRecognized(t *testing.T) {
 			`(max_concurrent is 10); allow it more time, or raise max_concurrent: context canceled`,
 		"canceled before": `bulkhead "db": not run, because the context of the call had already ended; ` +
 			`call with one that is live: context canceled`,
+		bulkhead.ReasonWeight: `bulkhead "db": asked for more slots than there are, or for less than 1 ` +
+			`(max_concurrent is 10); ask for fewer, or raise max_concurrent`,
 	} {
 		if got := errs[reason].Error(); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", reason, got, want)

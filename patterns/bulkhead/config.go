@@ -27,12 +27,24 @@ const (
 // Validate reports everything that is wrong with c, zero fields included: it judges a complete configuration.
 func (c Config) Validate() error {
 	var checks patterns.Checks
-	checks.That(c.MaxConcurrent >= 1 && c.MaxConcurrent <= maxSlots, "max_concurrent",
-		"must be from 1 to %d, got %d", maxSlots, c.MaxConcurrent)
-	checks.That(c.QueueSize >= 0 && c.QueueSize <= maxQueue, "queue_size",
-		"must be from 0 (no queue) to %d, got %d", maxQueue, c.QueueSize)
-	checks.That(c.Timeout > 0, "timeout", "must be positive, got %v (for no waiting at all set queue_size to 0)", c.Timeout)
+	checkSize(&checks, c.MaxConcurrent, c.QueueSize)
+	checkTimeout(&checks, c.Timeout)
 	return checks.Err("")
+}
+
+func checkSize(checks *patterns.Checks, maxConcurrent, queueSize int) {
+	checks.That(maxConcurrent >= 1 && maxConcurrent <= maxSlots, "max_concurrent",
+		"must be from 1 to %d, got %d", maxSlots, maxConcurrent)
+	checkQueue(checks, queueSize)
+}
+
+func checkQueue(checks *patterns.Checks, size int) {
+	checks.That(size >= 0 && size <= maxQueue, "queue_size",
+		"must be from 0 (no queue) to %d, got %d", maxQueue, size)
+}
+
+func checkTimeout(checks *patterns.Checks, d time.Duration) {
+	checks.That(d > 0, "timeout", "must be positive, got %v (for no waiting at all set queue_size to 0)", d)
 }
 
 func (c Config) withDefaults() Config {

@@ -23,6 +23,7 @@ const (
 	ReasonFull     Reason = "full"     // all slots and all places in the queue were taken
 	ReasonTimeout  Reason = "timeout"  // no slot became free in time
 	ReasonCanceled Reason = "canceled" // the context of the call ended before it got a slot
+	ReasonWeight   Reason = "weight"   // it wants more slots than there are, or less than 1
 )
 
 // RejectedError says that a bulkhead did not run an operation. Besides [ErrRejected] it satisfies
@@ -32,27 +33,35 @@ type RejectedError struct {
 	Name          string // of the bulkhead
 	Reason        Reason
 	Waited        time.Duration // in the queue
-	MaxConcurrent int
+	MaxConcurrent int           // slots there were
 	QueueSize     int
+	Adaptive      bool  // MaxConcurrent is what an [Adaptive] had found at that time
 	Err           error // why the context ended; nil unless Reason is ReasonCanceled
 }
 
 // Error names the bulkhead, the reason and what to do.
 func (e *RejectedError) Error() string {
+	limit, knob, knobs := "max_concurrent", "max_concurrent", "one of them"
+	if e.Adaptive {
+		limit, knob, knobs = "the limit at present", "max_limit", "max_limit or queue_size"
+	}
+	waited := e.Waited.Round(time.Microsecond)
 	switch {
 	case e.Reason == ReasonTimeout:
-		return fmt.Sprintf("bulkhead %q: no slot became free within %v (max_concurrent is %d); retry later, or raise "+
-			"max_concurrent or timeout", e.Name, e.Waited.Round(time.Microsecond), e.MaxConcurrent)
+		return fmt.Sprintf("bulkhead %q: no slot became free within %v (%s is %d); retry later, or raise %s or timeout",
+			e.Name, waited, limit, e.MaxConcurrent, knob)
+	case e.Reason == ReasonWeight:
+		return fmt.Sprintf("bulkhead %q: asked for more slots than there are, or for less than 1 (max_concurrent is %d); "+
+			"ask for fewer, or raise max_concurrent", e.Name, e.MaxConcurrent)
 	case e.Reason == ReasonCanceled && e.Waited == 0:
 		return fmt.Sprintf("bulkhead %q: not run, because the context of the call had already ended; call with one "+
 			"that is live: %v", e.Name, e.Err)
 	case e.Reason == ReasonCanceled:
 		return fmt.Sprintf("bulkhead %q: not run, because the context of the call ended after %v in the queue "+
-			"(max_concurrent is %d); allow it more time, or raise max_concurrent: %v",
-			e.Name, e.Waited.Round(time.Microsecond), e.MaxConcurrent, e.Err)
+			"(%s is %d); allow it more time, or raise %s: %v", e.Name, waited, limit, e.MaxConcurrent, knob, e.Err)
 	default:
-		return fmt.Sprintf("bulkhead %q: full (max_concurrent is %d, queue_size %d); retry later, or raise one of them",
-			e.Name, e.MaxConcurrent, e.QueueSize)
+		return fmt.Sprintf("bulkhead %q: full (%s is %d, queue_size %d); retry later, or raise %s",
+			e.Name, limit, e.MaxConcurrent, e.QueueSize, knobs)
 	}
 }
 
@@ -77,12 +86,3 @@ func (e *RejectedError) Timeout() bool { return errors.Is(e, context.DeadlineExc
 
 // Code returns [CodeRejected].
 func (e *RejectedError) Code() string { return CodeRejected }
-
-// ended returns why ctx has ended: an error in whose tree both the error and the cause of ctx are found.
-func ended(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}

@@ -46,3 +46,42 @@ func ExampleBulkhead_Acquire() {
 	fmt.Println(uploads.Metrics().InFlight, "of", uploads.Metrics().MaxConcurrent)
 	// Output: 1 of 10
 }
+
+// A call that needs three connections at once weighs three slots.
+func ExampleBulkhead_AcquireN() {
+	connections, err := bulkhead.New("connections", bulkhead.Config{MaxConcurrent: 4})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	permit, err := connections.AcquireN(context.Background(), 3)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer permit.Release()
+	_, ok := connections.TryAcquireN(2)
+	fmt.Println(connections.Metrics().InFlight, "in use, two more:", ok)
+	if err := connections.Resize(8, 0); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, ok = connections.TryAcquireN(2)
+	fmt.Println(connections.Metrics().InFlight, "in use, two more:", ok)
+	// Output:
+	// 3 in use, two more: false
+	// 5 in use, two more: true
+}
+
+func ExampleAdaptive() {
+	search, err := bulkhead.NewAdaptive("search", bulkhead.AdaptiveConfig{
+		Algorithm: bulkhead.Gradient2, InitialLimit: 20, MinLimit: 10, MaxLimit: 200, QueueSize: 50,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = search.Execute(context.Background(), func(context.Context) error { return nil })
+	fmt.Println(err, search.Metrics().MaxConcurrent)
+	// Output: <nil> 20
+}

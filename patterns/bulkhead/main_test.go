@@ -44,7 +44,7 @@ func inUse(tb testing.TB, b *bulkhead.Bulkhead, inFlight, queued int) {
 	}
 }
 
-// caller is a goroutine that wants a slot. The other fields may be read once it has ended.
+// caller is a goroutine that wants slots. The other fields may be read once it has ended.
 type caller struct {
 	ended  chan struct{}
 	permit *bulkhead.Permit
@@ -53,11 +53,14 @@ type caller struct {
 }
 
 // call starts a caller in a bubble and returns when it waits or has its answer.
-func call(ctx context.Context, b *bulkhead.Bulkhead) *caller {
+func call(ctx context.Context, b *bulkhead.Bulkhead) *caller { return callN(ctx, b, 1) }
+
+// callN is call for a caller that wants n slots.
+func callN(ctx context.Context, b *bulkhead.Bulkhead, n int) *caller {
 	c := &caller{ended: make(chan struct{})}
 	go func() {
 		defer close(c.ended)
-		c.permit, c.err = b.Acquire(ctx)
+		c.permit, c.err = b.AcquireN(ctx, n)
 		c.at = time.Now()
 	}()
 	synctest.Wait()

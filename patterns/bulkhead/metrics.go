@@ -1,10 +1,10 @@
 package bulkhead
 
-// Metrics is a snapshot of a [Bulkhead]. The counts begin with [New].
+// Metrics is a snapshot of a [Bulkhead] or an [Adaptive]. The counts begin when that was made.
 type Metrics struct {
 	InFlight      int // slots that are taken
 	Queued        int // calls that wait
-	MaxConcurrent int
+	MaxConcurrent int // slots there are at present
 	QueueSize     int
 
 	Rejected uint64 // calls that were refused, for whatever reason
@@ -12,14 +12,10 @@ type Metrics struct {
 	Canceled uint64 // of these: the context of the call ended first
 }
 
-// Metrics returns a snapshot. InFlight and Queued belong to the same moment.
+// Metrics returns a snapshot. All but the counts belong to the same moment.
 func (b *Bulkhead) Metrics() Metrics {
-	inFlight, queued := b.slots.load()
-	m := Metrics{
-		InFlight: inFlight, Queued: queued,
-		MaxConcurrent: int(b.slots.limit), QueueSize: int(b.slots.places),
-		TimedOut: b.timedOut.Load(), Canceled: b.canceled.Load(),
-	}
-	m.Rejected = b.full.Load() + m.TimedOut + m.Canceled
+	m := Metrics{TimedOut: b.timedOut.Load(), Canceled: b.canceled.Load()}
+	m.MaxConcurrent, m.InFlight, m.QueueSize, m.Queued = b.slots.load()
+	m.Rejected = b.full.Load() + b.tooHeavy.Load() + m.TimedOut + m.Canceled
 	return m
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/steadyfx/steady/patterns/bulkhead"
 )
 
-// model is the bulkhead written down plainly: who holds a slot, who waits, and what became of everybody else.
+// model is the bulkhead written down plainly: who holds slots, who waits, and what became of everybody else.
 type model struct {
 	cfg     bulkhead.Config
 	holders []*party
@@ -23,6 +23,7 @@ type model struct {
 // party is a caller in the model, with the real one beside it.
 type party struct {
 	*caller
+	weight  int
 	cancel  context.CancelFunc
 	arrived time.Time
 	leaves  time.Time // when it will have waited too long
@@ -31,11 +32,22 @@ type party struct {
 	waited  time.Duration
 }
 
+func (m *model) inUse() (n int) {
+	for _, p := range m.holders {
+		n += p.weight
+	}
+	return n
+}
+
+func (m *model) free(n int) bool { return len(m.line) == 0 && m.inUse()+n <= m.cfg.MaxConcurrent }
+
 func (m *model) arrive(p *party) {
 	switch {
 	case !p.ends.After(p.arrived):
 		m.reject(p, bulkhead.ReasonCanceled, p.arrived)
-	case len(m.holders) < m.cfg.MaxConcurrent:
+	case p.weight < 1 || p.weight > m.cfg.MaxConcurrent:
+		m.reject(p, bulkhead.ReasonWeight, p.arrived)
+	case m.free(p.weight):
 		m.holders = append(m.holders, p)
 	case len(m.line) < m.cfg.QueueSize:
 		m.line = append(m.line, p)
@@ -49,29 +61,53 @@ func (m *model) reject(p *party, reason bulkhead.Reason, at time.Time) {
 	m.totals[reason]++
 }
 
-func (m *model) release(p *party) {
-	m.holders = without(m.holders, p)
-	if len(m.line) > 0 {
+// serve lets in who waits, in order, while there is room for the first.
+func (m *model) serve() {
+	for len(m.line) > 0 && m.inUse()+m.line[0].weight <= m.cfg.MaxConcurrent {
 		m.holders = append(m.holders, m.line[0])
 		m.line = m.line[1:]
 	}
 }
 
-func (m *model) cancel(p *party) {
-	m.line = without(m.line, p)
-	m.reject(p, bulkhead.ReasonCanceled, time.Now())
+func (m *model) release(p *party) {
+	m.holders = without(m.holders, p)
+	m.serve()
 }
 
-// settle does what time does.
+func (m *model) leave(p *party, reason bulkhead.Reason, at time.Time) {
+	m.line = without(m.line, p)
+	m.reject(p, reason, at)
+	m.serve()
+}
+
+func (m *model) resize(maxConcurrent, queueSize int) {
+	m.cfg.MaxConcurrent, m.cfg.QueueSize = maxConcurrent, queueSize
+	for _, p := range m.line {
+		if p.weight > maxConcurrent {
+			m.line = without(m.line, p)
+			m.reject(p, bulkhead.ReasonWeight, time.Now())
+		}
+	}
+	m.serve()
+}
+
+// settle does what time does, one moment after the other.
 func (m *model) settle() {
-	for _, p := range slices.Clone(m.line) {
-		switch now := time.Now(); {
-		case p.ends.Before(p.leaves) && !p.ends.After(now):
-			m.line = without(m.line, p)
-			m.reject(p, bulkhead.ReasonCanceled, p.ends)
-		case !p.leaves.After(now):
-			m.line = without(m.line, p)
-			m.reject(p, bulkhead.ReasonTimeout, p.leaves)
+	for len(m.line) > 0 {
+		end := func(p *party) time.Time {
+			if p.ends.Before(p.leaves) {
+				return p.ends
+			}
+			return p.leaves
+		}
+		p := slices.MinFunc(m.line, func(a, b *party) int { return end(a).Compare(end(b)) })
+		switch {
+		case end(p).After(time.Now()):
+			return
+		case end(p) == p.ends:
+			m.leave(p, bulkhead.ReasonCanceled, p.ends)
+		default:
+			m.leave(p, bulkhead.ReasonTimeout, p.leaves)
 		}
 	}
 }
@@ -103,14 +139,18 @@ func compareWithModel(t *rapid.T) {
 		synctest.Wait()
 	})
 
-	arrive := func(patience time.Duration) {
-		// Contexts end at a microsecond of their own, so that nothing else happens at the same moment.
-		patience += time.Duration(len(everybody)+1) * time.Microsecond
-		p := &party{arrived: time.Now(), leaves: time.Now().Add(cfg.Timeout), ends: time.Now().Add(patience)}
+	arrive := func(weight int, patience time.Duration) {
+		// Everybody comes at a microsecond of their own and contexts end at a nanosecond of their own, so that no two
+		// things happen at the same moment.
+		time.Sleep(time.Microsecond)
+		patience += time.Duration(len(everybody) + 1)
+		now := time.Now()
+		p := &party{weight: weight, arrived: now, leaves: now.Add(cfg.Timeout), ends: now.Add(patience)}
 		var ctx context.Context
 		ctx, p.cancel = context.WithDeadline(context.Background(), p.ends)
 		everybody = append(everybody, p)
-		p.caller = call(ctx, b)
+		p.caller = callN(ctx, b, weight)
+		m.settle()
 		m.arrive(p)
 	}
 	pick := func(t *rapid.T, ps []*party) *party {
@@ -121,24 +161,35 @@ func compareWithModel(t *rapid.T) {
 	}
 
 	t.Repeat(map[string]func(*rapid.T){
-		"arrive": func(*rapid.T) { arrive(time.Hour) },
-		"arrive with a deadline": func(t *rapid.T) {
-			arrive(time.Duration(rapid.IntRange(1, 6000).Draw(t, "milliseconds")) * time.Millisecond)
+		"arrive": func(*rapid.T) { arrive(1, time.Hour) },
+		"arrive with a weight": func(t *rapid.T) {
+			arrive(rapid.IntRange(0, 5).Draw(t, "weight"), time.Hour)
 		},
-		"arrive too late": func(*rapid.T) { arrive(-time.Hour) },
+		"arrive with a deadline": func(t *rapid.T) {
+			arrive(rapid.IntRange(1, 3).Draw(t, "weight"),
+				time.Duration(rapid.IntRange(1, 6000).Draw(t, "milliseconds"))*time.Millisecond)
+		},
+		"arrive too late": func(*rapid.T) { arrive(1, -time.Hour) },
+		"resize": func(t *rapid.T) {
+			limit, queue := rapid.IntRange(1, 5).Draw(t, "limit"), rapid.IntRange(0, 4).Draw(t, "queue")
+			if err := b.Resize(limit, queue); err != nil {
+				t.Fatal(err)
+			}
+			m.resize(limit, queue)
+		},
 		"try": func(t *rapid.T) {
-			free := len(m.holders) < cfg.MaxConcurrent
-			permit, ok := b.TryAcquire()
+			n := rapid.IntRange(0, 5).Draw(t, "n")
+			free := n > 0 && m.free(n)
+			permit, ok := b.TryAcquireN(n)
 			if ok != free {
-				t.Fatalf("got a slot: %v; the model says %v", ok, free)
+				t.Fatalf("got %d slots: %v; the model says %v", n, ok, free)
 			}
 			if ok {
 				permit.Release()
 			}
 		},
 		"execute and panic": func(t *rapid.T) {
-			free := len(m.holders) < cfg.MaxConcurrent
-			if !free {
+			if !m.free(1) {
 				t.Skip()
 			}
 			violently(context.Background(), b, func() { panic("boom") })
@@ -157,7 +208,7 @@ func compareWithModel(t *rapid.T) {
 		"cancel": func(t *rapid.T) {
 			p := pick(t, m.line)
 			p.cancel()
-			m.cancel(p)
+			m.leave(p, bulkhead.ReasonCanceled, time.Now())
 		},
 		"release and cancel the next": func(t *rapid.T) {
 			if len(m.line) == 0 {
@@ -167,7 +218,10 @@ func compareWithModel(t *rapid.T) {
 			p.permit.Release()
 			next.cancel()
 			m.release(p)
-			if !next.holds() { // it may have seen its slot first, or the cancellation
+			switch {
+			case slices.Contains(m.line, next): // there was not room enough
+				m.leave(next, bulkhead.ReasonCanceled, time.Now())
+			case !next.holds(): // it may have seen its slots first, or the cancellation
 				m.reject(next, bulkhead.ReasonCanceled, time.Now())
 				m.release(next)
 			}
@@ -179,7 +233,7 @@ func compareWithModel(t *rapid.T) {
 			p, next := pick(t, m.holders), m.line[0]
 			next.cancel()
 			p.permit.Release()
-			m.cancel(next)
+			m.leave(next, bulkhead.ReasonCanceled, time.Now())
 			m.release(p)
 		},
 		"wait": func(t *rapid.T) {
@@ -189,10 +243,12 @@ func compareWithModel(t *rapid.T) {
 			synctest.Wait()
 			m.settle()
 			want := bulkhead.Metrics{
-				InFlight: len(m.holders), Queued: len(m.line),
-				MaxConcurrent: cfg.MaxConcurrent, QueueSize: cfg.QueueSize,
-				Rejected: m.totals[bulkhead.ReasonFull] + m.totals[bulkhead.ReasonTimeout] + m.totals[bulkhead.ReasonCanceled],
+				InFlight: m.inUse(), Queued: len(m.line),
+				MaxConcurrent: m.cfg.MaxConcurrent, QueueSize: m.cfg.QueueSize,
 				TimedOut: m.totals[bulkhead.ReasonTimeout], Canceled: m.totals[bulkhead.ReasonCanceled],
+			}
+			for _, n := range m.totals {
+				want.Rejected += n
 			}
 			if got := b.Metrics(); got != want {
 				t.Fatalf("metrics %+v, the model says %+v", got, want)
@@ -209,7 +265,7 @@ func compareWithModel(t *rapid.T) {
 							i, e.Reason, e.Waited, p.reason, p.waited)
 					}
 				case !p.holds():
-					t.Fatalf("caller %d was not given its slot: %v", i, p.err)
+					t.Fatalf("caller %d was not given its slots: %v", i, p.err)
 				}
 			}
 		},

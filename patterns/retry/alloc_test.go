@@ -24,3 +24,17 @@ func TestFirstTrySuccessAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestBudgetAllocatesNothing(t *testing.T) {
+	ctx, op := t.Context(), func(context.Context) error { return nil }
+	budget := mustBudget(t, retry.BudgetConfig{})
+	p := mustNew(t, retry.Config{}, retry.WithBudget(budget))
+	for name, f := range map[string]func(){
+		"first-try success": func() { _ = p.Execute(ctx, op) },
+		"taking":            func() { budget.TryTake() },
+	} {
+		if n := testing.AllocsPerRun(1000, f); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

@@ -60,3 +60,34 @@ func BenchmarkDelay(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkFirstTrySuccessWithBudget(b *testing.B) {
+	p := mustNew(b, retry.Config{}, retry.WithBudget(mustBudget(b, retry.BudgetConfig{})))
+	op := func(context.Context) error { return nil }
+	b.Run("serial", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := p.Execute(context.Background(), op); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := p.Execute(context.Background(), op); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
+
+func BenchmarkBudgetTryTake(b *testing.B) {
+	budget := mustBudget(b, retry.BudgetConfig{})
+	b.ReportAllocs()
+	for b.Loop() {
+		budget.TryTake()
+	}
+}

@@ -1,20 +1,32 @@
 package retry
 
 import (
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/steadyfx/steady/patterns"
 )
 
-// Config says how often and how patiently a [Policy] tries. A zero field takes the value of [DefaultConfig].
+// Config says how often and how patiently a [Policy] tries. A zero field takes the value of [DefaultConfig], or has
+// the meaning that is given with it.
 type Config struct {
-	MaxAttempts   int           `koanf:"max_attempts"`   // the first one included; at least 1
-	BaseDelay     time.Duration `koanf:"base_delay"`     // before the second attempt
-	MaxDelay      time.Duration `koanf:"max_delay"`      // no delay is longer, jitter included
-	BackoffFactor float64       `koanf:"backoff_factor"` // each delay is this many times the one before; at least 1
-	Jitter        Jitter        `koanf:"jitter"`
+	MaxAttempts int           `koanf:"max_attempts"` // the first one included; at least 1
+	BaseDelay   time.Duration `koanf:"base_delay"`   // before the second attempt
+	MaxDelay    time.Duration `koanf:"max_delay"`    // no delay is longer, jitter included
+
+	Backoff       Backoff `koanf:"backoff"`        // how delays grow; "" is exponential
+	BackoffFactor float64 `koanf:"backoff_factor"` // of exponential backoff; at least 1
+
+	Jitter     Jitter     `koanf:"jitter"`
+	JitterKind JitterKind `koanf:"jitter_kind"` // how Jitter varies a delay; "" is by its fraction, up and down
+
+	// MaxElapsed is how long after the failure of the first attempt another one may begin; 0 means any time. The first
+	// attempt's own time does not count, so that one which fails late, such as a long poll, is still repeated. That of
+	// the following ones does. To bound the whole call, give its context a deadline.
+	MaxElapsed time.Duration `koanf:"max_elapsed"`
+
+	// MaxRetryAfter is the longest wait that an error may ask for (see [RetryAfterError]); 0 means MaxDelay. If one asks
+	// for more, the call ends: coming earlier than asked is of no use.
+	MaxRetryAfter time.Duration `koanf:"max_retry_after"`
 }
 
 // DefaultConfig returns 3 attempts, 1 s before the second, twice that before the third, at most 60 s, each +-25 %.
@@ -49,6 +61,14 @@ func (c Config) Validate() error {
 	checks.That(c.BackoffFactor >= 1, "backoff_factor", "must be at least 1, got %v", c.BackoffFactor)
 	checks.That(c.Jitter == NoJitter || c.Jitter > 0 && c.Jitter <= 1, "jitter",
 		"must be true, false or a fraction from 0 to 1, got %v", float64(c.Jitter))
+	checks.That(c.Backoff.valid(), "backoff",
+		"must be constant, linear, exponential or fibonacci, got %q", string(c.Backoff))
+	checks.That(c.JitterKind.valid(), "jitter_kind",
+		"must be fraction, full, equal, decorrelated or smooth, got %q", string(c.JitterKind))
+	checks.That(!c.JitterKind.grows() || c.Backoff == "" || c.Backoff == Exponential, "backoff",
+		"must be exponential with jitter_kind %s, which makes delays of its own, got %q", c.JitterKind, string(c.Backoff))
+	checks.That(c.MaxElapsed >= 0, "max_elapsed", "must be positive, or 0 for any time, got %v", c.MaxElapsed)
+	checks.That(c.MaxRetryAfter >= 0, "max_retry_after", "must be positive, or 0 for max_delay, got %v", c.MaxRetryAfter)
 	return checks.Err("")
 }
 
@@ -70,44 +90,4 @@ func (c Config) withDefaults() Config {
 		c.Jitter = d.Jitter
 	}
 	return c
-}
-
-// Jitter is the fraction of a delay by which it is varied at random, up and down, so that callers that failed
-// together do not come back together. In a configuration it is true (25 %), false, or a fraction from 0 to 1.
-type Jitter float64
-
-const (
-	DefaultJitter Jitter = 0.25 // what true and the zero value mean
-	NoJitter      Jitter = -1   // what false and 0 in a configuration file mean
-)
-
-// UnmarshalText reads true, false or a fraction.
-func (j *Jitter) UnmarshalText(text []byte) error {
-	if on, err := strconv.ParseBool(string(text)); err == nil && len(text) > 1 { // "0" and "1" are fractions
-		*j = NoJitter
-		if on {
-			*j = DefaultJitter
-		}
-		return nil
-	}
-	fraction, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || !(fraction >= 0 && fraction <= 1) {
-		return fmt.Errorf("want true, false or a fraction from 0 to 1, got %q", text)
-	}
-	*j = Jitter(fraction)
-	if fraction == 0 {
-		*j = NoJitter
-	}
-	return nil
-}
-
-// MarshalText writes what UnmarshalText reads.
-func (j Jitter) MarshalText() ([]byte, error) {
-	switch j {
-	case NoJitter:
-		return []byte("false"), nil
-	case 0:
-		return []byte("true"), nil
-	}
-	return strconv.AppendFloat(nil, float64(j), 'g', -1, 64), nil
 }

@@ -3,9 +3,15 @@
 //
 // Not every failure is worth another attempt. Unless it is told otherwise, a [Policy] passes on, as they are, an error
 // that another policy of this library made because it did not run the operation (patterns.ErrRejected: an open
-// circuit, a full bulkhead), and any error once the caller's context has ended. A rejection that comes after an attempt
+// circuit, a full bulkhead), and the error of a first attempt during which the caller's context ended. A rejection that comes after an attempt
 // that ran is wrapped, so that nobody reads from it that the operation was not run. A Policy never sleeps through a
 // deadline: if the caller's comes before the end of the delay, the call returns at once.
+//
+// Delays grow as [Backoff] says and are varied as [JitterKind] says. An error that knows better ([RetryAfterError]) can
+// ask for a longer one. A value that will not do can be made an error by [OnResult].
+//
+// Retries multiply the load on a dependency just when it is failing. A [Budget], shared by all policies for one
+// dependency, bounds them to a share of the calls.
 //
 // Only repeat what may be repeated. An operation that changes something should carry an idempotency key.
 package retry

@@ -61,6 +61,40 @@ func ExampleDo() {
 	// Output: 42 <nil>
 }
 
+// Retries of all policies for one dependency are paid from one budget.
+func ExampleBudget() {
+	budget, err := retry.NewBudget(retry.BudgetConfig{Percent: 20, MinPerSecond: retry.None})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	policy, err := retry.New("orders", retry.Config{BaseDelay: time.Millisecond}, retry.WithBudget(budget))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = policy.Execute(context.Background(), func(context.Context) error { return errors.New("connection reset") })
+	fmt.Println(err)
+	fmt.Println("denied:", budget.Stats().Denied, errors.Is(err, retry.ErrBudgetSpent))
+	// Output:
+	// retry "orders": gave up after 1 attempt: the retry budget is spent; last error: connection reset
+	// denied: 1 true
+}
+
+func ExampleOnResult() {
+	polls := 0
+	status := func(context.Context) (string, error) {
+		if polls++; polls < 3 {
+			return "pending", nil
+		}
+		return "paid", nil
+	}
+	cfg := retry.Config{BaseDelay: time.Millisecond, Backoff: retry.Constant}
+	fmt.Println(retry.Do(context.Background(), cfg,
+		retry.OnResult(status, func(status string) bool { return status == "pending" })))
+	// Output: paid <nil>
+}
+
 func ExampleConfig_Delay() {
 	cfg := retry.Config{BaseDelay: time.Second, MaxDelay: 5 * time.Second, BackoffFactor: 2, Jitter: retry.NoJitter}
 	for attempt := 1; attempt <= 4; attempt++ {

@@ -50,3 +50,12 @@ func (s *script) run(context.Context) error {
 	}
 	return s.results[s.calls-1]
 }
+
+func mustBudget(t testing.TB, cfg retry.BudgetConfig) *retry.Budget {
+	t.Helper()
+	b, err := retry.NewBudget(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -43,6 +43,9 @@ func expected(cfg retry.Config, limit time.Duration, cancels, retryOpen bool, st
 	for _, s := range steps {
 		if o.calls++; o.elapsed+s.takes >= limit {
 			o.elapsed, o.kind, o.wraps, o.refused = limit, "unchanged", contextError(cancels), false
+			if ran != nil {
+				o.kind, o.wraps = "interrupted", ran
+			}
 			return o
 		}
 		o.elapsed += s.takes

@@ -18,6 +18,7 @@ type options struct {
 	retryIf          func(error) bool
 	onRetry          func(ctx context.Context, attempt int, delay time.Duration, err error)
 	bus              *hooks.Bus
+	budget           *Budget
 }
 
 // WithRetryOn retries errors that match one of targets (by errors.Is), and no others unless [WithRetryIf] accepts
@@ -35,7 +36,7 @@ func WithRetryIf(accept func(err error) bool) Option {
 }
 
 // WithAbortOn never retries errors that match one of targets (by errors.Is). It has precedence over [WithRetryOn] and
-// [WithRetryIf].
+// [WithRetryIf]. Errors that match patterns.ErrPermanent need not be named.
 func WithAbortOn(targets ...error) Option {
 	return func(o *options) { o.abortOn = append(o.abortOn, targets...) }
 }
@@ -51,11 +52,17 @@ func WithBus(bus *hooks.Bus) Option {
 	return func(o *options) { o.bus = bus }
 }
 
+// WithBudget lets every attempt that is not a call's first one be paid from b, which several policies may share. If b is
+// spent, the call ends at once, before a delay, with an [*ExhaustedError] around the last error.
+func WithBudget(b *Budget) Option {
+	return func(o *options) { o.budget = b }
+}
+
 func (o *options) retryable(err error) bool {
 	switch {
-	case matchesAny(err, o.abortOn):
+	case matchesAny(err, o.abortOn), errors.Is(err, patterns.ErrPermanent):
 		return false
-	case matchesAny(err, o.retryOn):
+	case matchesAny(err, o.retryOn), errors.Is(err, ErrUnwanted):
 		return true
 	case errors.Is(err, patterns.ErrRejected):
 		return false

@@ -59,6 +59,9 @@ func TestWhichErrorsAreRetried(t *testing.T) {
 		{"not aborted", []retry.Option{retry.WithAbortOn(errBoom)}, errOther, true},
 		{"aborted though named", []retry.Option{retry.WithAbortOn(errBoom), retry.WithRetryOn(errBoom)}, errBoom, false},
 		{"aborted though accepted", []retry.Option{retry.WithRetryIf(always), retry.WithAbortOn(errBoom)}, errBoom, false},
+		{"permanent", nil, fmt.Errorf("%w: %w", patterns.ErrPermanent, errBoom), false},
+		{"permanent though named", []retry.Option{retry.WithRetryOn(errBoom), retry.WithRetryIf(always)},
+			fmt.Errorf("%w: %w", patterns.ErrPermanent, errBoom), false},
 		{"no function", []retry.Option{retry.WithRetryIf(nil)}, errBoom, true},
 	}
 	for _, tt := range tests {

@@ -202,8 +202,15 @@ func TestCallerThatGoesAwayDuringAnAttemptGetsItsError(t *testing.T) {
 					}
 					return errBoom
 				})
-			if err != context.Canceled || calls != attempt {
+			if !errors.Is(err, context.Canceled) || calls != attempt {
 				t.Errorf("attempt %d: got %v after %d calls", attempt, err, calls)
+			}
+			var interrupted *retry.InterruptedError
+			switch told := errors.As(err, &interrupted); {
+			case attempt == 1 && err != context.Canceled:
+				t.Errorf("the only attempt: got %v", err)
+			case attempt > 1 && (!told || interrupted.Attempts != attempt || interrupted.Last != errBoom):
+				t.Errorf("attempt %d: what happened before is not in %v", attempt, err)
 			}
 		})
 	}

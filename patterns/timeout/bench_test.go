@@ -40,3 +40,12 @@ func BenchmarkExecute(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkDetached(b *testing.B) {
+	p := newDetached(b, time.Minute)
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = p.Execute(ctx, func(context.Context) error { return nil })
+	}
+}

@@ -10,9 +10,13 @@ import (
 type Config struct {
 	Timeout time.Duration `koanf:"timeout"`
 	Message string        `koanf:"timeout_message"` // begins the message of the error
+
+	// Detached makes calls return at the limit even if the operation ignores its context and runs on. It costs a
+	// goroutine a call, and what the operation does after that happens unseen.
+	Detached bool `koanf:"detached"`
 }
 
-// DefaultConfig returns 30 s and "Operation timed out".
+// DefaultConfig returns 30 s and "Operation timed out", not detached.
 func DefaultConfig() Config {
 	return Config{Timeout: 30 * time.Second, Message: "Operation timed out"}
 }

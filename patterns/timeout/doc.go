@@ -9,6 +9,12 @@
 // that ignores its context runs as long as it likes. In return no goroutine is started, nothing goes on behind the
 // caller's back, and a panic reaches the caller. An operation that succeeds is a success, however late.
 //
+// Where an operation cannot be made to honor its context, a policy can be detached: [WithDetached] or Config.Detached.
+// It runs the operation on another goroutine and returns at the limit in any case. An operation that still runs then is
+// abandoned: it is counted until it ends ([Policy.Abandoned]), its value is not seen by [patterns.Do], and its end, a
+// panic included, is announced by [hooks.AbandonedEnded] and harms nobody. Nothing stops it, so put a bulkhead inside of
+// a detached timeout: its slots are taken for as long as operations run, which bounds how many are abandoned.
+//
 // # The context
 //
 // The context behaves like one of [context.WithTimeout], but it has no timer, no channel and no link to its parent

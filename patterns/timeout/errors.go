@@ -12,8 +12,14 @@ import (
 // CodeTimeout is the machine code of an [*Error].
 const CodeTimeout = "LEX_ERR_RES_011"
 
-// ErrTimeout is matched by every [*Error]. Use errors.Is.
-var ErrTimeout = errors.New("timeout")
+// Errors to match. Use errors.Is.
+var (
+	// ErrTimeout is matched by every [*Error].
+	ErrTimeout = errors.New("timeout")
+
+	// ErrAbandoned is matched by every [*AbandonedError].
+	ErrAbandoned = errors.New("abandoned operation")
+)
 
 // Error says that an operation failed after its limit had passed. Besides [ErrTimeout] it satisfies
 // errors.Is(err, [patterns.ErrResilience]) and errors.Is(err, [context.DeadlineExceeded]).
@@ -21,7 +27,7 @@ type Error struct {
 	Operation string        // name of the policy
 	Limit     time.Duration // that the operation exceeded
 	Message   string        // of the configuration; begins the text of the error
-	Err       error         // what the operation returned
+	Err       error         // what the operation returned, or an [*AbandonedError]
 }
 
 // Error begins with the configured message and names the operation, its limit and what to do.
@@ -30,7 +36,7 @@ func (e *Error) Error() string {
 		e.Message, e.Operation, e.Limit, e.Err)
 }
 
-// Unwrap returns the error of the operation.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Is reports whether target is [ErrTimeout], [patterns.ErrResilience] or [context.DeadlineExceeded].
@@ -43,3 +49,28 @@ func (e *Error) Timeout() bool { return true }
 
 // Code returns [CodeTimeout].
 func (e *Error) Code() string { return CodeTimeout }
+
+// AbandonedError says that a detached policy returned while the operation was still running: whether that succeeds is
+// not known. It comes inside of an [*Error] if the limit passed, and alone if the context of the caller ended first.
+// Besides [ErrAbandoned] it satisfies errors.Is(err, [patterns.ErrResilience]), and errors.Is for the error and the
+// cause of the context.
+type AbandonedError struct {
+	Operation string // name of the policy
+	Err       error  // why its context ended
+}
+
+// Error names the operation, why it was abandoned and what to do.
+func (e *AbandonedError) Error() string {
+	return fmt.Sprintf("%q still runs, nobody waits for it any more; make it honor its context: %v", e.Operation, e.Err)
+}
+
+// Unwrap returns why the context ended.
+func (e *AbandonedError) Unwrap() error { return e.Err }
+
+// Is reports whether target is [ErrAbandoned] or [patterns.ErrResilience].
+func (e *AbandonedError) Is(target error) bool {
+	return target == ErrAbandoned || target == patterns.ErrResilience
+}
+
+// Code returns [patterns.CodeResilience].
+func (e *AbandonedError) Code() string { return patterns.CodeResilience }

@@ -28,6 +28,22 @@ func Example() {
 	// Operation timed out: "fetch-rate" exceeded its limit of 10ms; retry if it is safe to, or raise the limit: context deadline exceeded
 }
 
+func ExampleWithDetached() {
+	limit, err := timeout.New("resolve", timeout.Config{Timeout: 10 * time.Millisecond}, timeout.WithDetached())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	answer := make(chan struct{})
+	err = limit.Execute(context.Background(), func(context.Context) error {
+		<-answer // whatever the context says
+		return nil
+	})
+	fmt.Println(errors.Is(err, timeout.ErrAbandoned), limit.Abandoned())
+	close(answer)
+	// Output: true 1
+}
+
 func ExampleManager() {
 	limits, err := timeout.NewManager(timeout.Config{Timeout: 30 * time.Second})
 	if err != nil {

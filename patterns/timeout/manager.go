@@ -1,6 +1,7 @@
 package timeout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -36,13 +37,26 @@ func NewManager(def Config, opts ...Option) (*Manager, error) {
 // positive or the name is empty, longer than 128 bytes or has control characters.
 func (m *Manager) Configure(operation string, limit time.Duration) error {
 	var checks patterns.Checks
-	checks.Name(operation)
 	checks.That(limit > 0, "timeout", "must be positive, got %v", limit)
+	return m.configure(&checks, operation, limit, m.other.message)
+}
+
+// ConfigureFrom sets limit and message of an operation, for calls that begin from now on. A zero field takes the
+// manager's own value. Whether calls are detached is for the manager to say, and not looked at. The errors are those of
+// [Manager.Configure].
+func (m *Manager) ConfigureFrom(operation string, cfg Config) error {
+	var checks patterns.Checks
+	checks.That(cfg.Timeout >= 0, "timeout", "must be positive, got %v", cfg.Timeout)
+	return m.configure(&checks, operation, cmp.Or(cfg.Timeout, m.other.limit), cmp.Or(cfg.Message, m.other.message))
+}
+
+func (m *Manager) configure(checks *patterns.Checks, operation string, limit time.Duration, message string) error {
+	checks.Name(operation)
 	if err := checks.Err(fmt.Sprintf("timeout %q", operation)); err != nil {
 		return err
 	}
 	p := m.unconfigured(operation)
-	p.limit = limit
+	p.limit, p.message = limit, message
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -68,6 +82,9 @@ func (m *Manager) Run(ctx context.Context, operation string, op patterns.Operati
 	}
 	return p.Execute(ctx, op)
 }
+
+// Abandoned returns how many operations still run although Run has returned. Only a detached manager has any.
+func (m *Manager) Abandoned() int { return m.other.Abandoned() }
 
 func (m *Manager) configured(operation string) *Policy { return (*m.named.Load())[operation] }
 

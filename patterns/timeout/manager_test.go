@@ -139,3 +139,32 @@ func TestManagerMayBeConfiguredWhileItRuns(t *testing.T) {
 		}
 	}
 }
+
+func TestManagerConfiguredFromAConfigSaysItsMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := timeout.NewManager(timeout.Config{Timeout: time.Second, Message: "Too slow"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for operation, cfg := range map[string]timeout.Config{
+			"report": {Timeout: 2 * time.Second, Message: "Report is late"}, "mail": {Message: "Mail is late"}, "other": {},
+		} {
+			if err := m.ConfigureFrom(operation, cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for operation, want := range map[string]struct {
+			limit   time.Duration
+			message string
+		}{"report": {2 * time.Second, "Report is late"}, "mail": {time.Second, "Mail is late"}, "other": {time.Second, "Too slow"}} {
+			err := m.Run(t.Context(), operation, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			var late *timeout.Error
+			if !errors.As(err, &late) || late.Limit != want.limit || !strings.HasPrefix(err.Error(), want.message) {
+				t.Errorf("%s: got %v", operation, err)
+			}
+		}
+		if err := m.ConfigureFrom("", timeout.Config{Timeout: -1}); !errors.Is(err, patterns.ErrConfiguration) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

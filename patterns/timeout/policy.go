@@ -3,6 +3,7 @@ package timeout
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/steadyfx/steady/hooks"
@@ -11,11 +12,13 @@ import (
 
 // Policy bounds the time of each operation it runs. It is safe for concurrent use.
 type Policy struct {
-	name    string
-	limit   time.Duration
-	message string
-	bus     *hooks.Bus
-	start   time.Time // what the clock readings of its contexts count from
+	name      string
+	limit     time.Duration
+	message   string
+	detached  bool
+	abandoned *atomic.Int64 // operations; shared by the policies of a Manager
+	bus       *hooks.Bus
+	start     time.Time // what the clock readings of its contexts count from
 }
 
 var (
@@ -27,7 +30,7 @@ var (
 // Option changes how a [Policy] or a [Manager] is built.
 type Option func(*Policy)
 
-// WithBus sends [hooks.TimedOut] to bus.
+// WithBus sends [hooks.TimedOut] and [hooks.AbandonedEnded] to bus.
 func WithBus(bus *hooks.Bus) Option { return func(p *Policy) { p.bus = bus } }
 
 // New returns a policy. The name appears in errors and events. The error lists everything that is wrong with name and
@@ -40,7 +43,10 @@ func New(name string, cfg Config, opts ...Option) (*Policy, error) {
 	if err := checks.Err(fmt.Sprintf("timeout %q", name)); err != nil {
 		return nil, err
 	}
-	p := &Policy{name: name, limit: cfg.Timeout, message: cfg.Message, start: time.Now()}
+	p := &Policy{
+		name: name, limit: cfg.Timeout, message: cfg.Message, detached: cfg.Detached,
+		abandoned: new(atomic.Int64), start: time.Now(),
+	}
 	for _, opt := range opts {
 		opt(p)
 	}
@@ -53,6 +59,11 @@ func (p *Policy) Name() string { return p.name }
 // Execute runs op under a context that ends after the limit, or with ctx if that is earlier, and returns when op does.
 // An error that op returns after the limit has passed is wrapped in an [*Error]. It is returned as it is if ctx ended
 // first: then the caller's bound was the tighter one. A success after the limit is a success.
+//
+// If the policy is detached, op runs on another goroutine, and Execute returns at the end of the context, whatever op
+// does. The error then wraps an [*AbandonedError] if op still runs. A panic or a runtime.Goexit of op is repeated on the
+// goroutine of the caller while that waits; the trace of the panic begins there. If ctx has already ended op is not run,
+// and the error is that of ctx.
 func (p *Policy) Execute(ctx context.Context, op patterns.Operation) error {
 	return p.Around(ctx, patterns.Direct{}, op)
 }
@@ -69,6 +80,9 @@ func (p *Policy) Around(ctx context.Context, next patterns.Policy, op patterns.O
 
 // run reports whether the operation failed because of the limit.
 func (p *Policy) run(ctx context.Context, next patterns.Policy, op patterns.Operation) (expired bool, err error) {
+	if p.detached {
+		return p.runDetached(ctx, next, op)
+	}
 	c := &deadlineContext{parent: ctx, policy: p, begun: time.Since(p.start)}
 	defer c.finish()
 	err = next.Execute(c, op)
@@ -78,5 +92,5 @@ func (p *Policy) run(ctx context.Context, next patterns.Policy, op patterns.Oper
 // Compose returns a policy that runs next inside of this one.
 func (p *Policy) Compose(next patterns.Policy) patterns.Policy { return patterns.Link(p, next) }
 
-// Sequential reports true.
-func (p *Policy) Sequential() bool { return true }
+// Sequential reports whether the policy waits for its operations: true, unless it is detached.
+func (p *Policy) Sequential() bool { return !p.detached }

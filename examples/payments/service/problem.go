@@ -43,6 +43,8 @@ func invalid(detail string) problem {
 	return problem{Status: http.StatusUnprocessableEntity, Title: "Order is invalid", Detail: detail}
 }
 
+const mayHaveCharged = "It may have charged all the same. Send the request again with the same Idempotency-Key."
+
 // problemOf says in HTTP why a charge was not made, or may not have been.
 //
 // The status decides what becomes of the Idempotency-Key: an answer of 4xx is the answer to every later request with the
@@ -61,15 +63,18 @@ func problemOf(err error) problem {
 	case isOpen:
 		p.Status, p.Title = http.StatusServiceUnavailable, "Payment provider is out of order"
 		p.retryAfter = max(open.RetryAfter, time.Second)
+		if !errors.Is(err, patterns.ErrRejected) { // an attempt before it did run
+			p.Detail = mayHaveCharged
+		}
 	case errors.Is(err, bulkhead.ErrRejected):
 		p.Status, p.Title = http.StatusServiceUnavailable, "Too many payments at once"
 		p.retryAfter = time.Second
 	case errors.Is(err, context.DeadlineExceeded):
 		p.Status, p.Title = http.StatusGatewayTimeout, "Payment provider did not answer in time"
-		p.Detail = "It may have charged all the same. Send the request again with the same Idempotency-Key."
+		p.Detail = mayHaveCharged
 	default:
 		p.Status, p.Title = http.StatusBadGateway, "Payment provider failed"
-		p.Detail = "It may have charged all the same. Send the request again with the same Idempotency-Key."
+		p.Detail = mayHaveCharged
 	}
 	return p
 }

@@ -1,0 +1,79 @@
+package ratelimit_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/steadyfx/steady/patterns/ratelimit"
+)
+
+func BenchmarkTryAcquire(b *testing.B) {
+	empty := newBucket(b, ratelimit.Config{Limit: 1, Period: 24 * time.Hour})
+	empty.TryAcquire()
+	full := newWindow(b, ratelimit.WindowConfig{Limit: 1, Period: 24 * time.Hour})
+	full.TryAcquire()
+	for _, bm := range []struct {
+		name string
+		l    ratelimit.Limiter
+	}{
+		{"token/allowed", newBucket(b, ratelimit.Config{Limit: 1e9, Burst: 1 << 30})},
+		{"token/denied", empty},
+		{"window/allowed", newWindow(b, ratelimit.WindowConfig{Limit: 1000, Period: time.Microsecond})},
+		{"window/denied", full},
+	} {
+		b.Run(bm.name+"/serial", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				bm.l.TryAcquire()
+			}
+		})
+		b.Run(bm.name+"/parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					bm.l.TryAcquire()
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkKeyed(b *testing.B) {
+	k := newKeyed(b, ratelimit.KeyedConfig{Limit: 1e6, Burst: 1 << 30})
+	keys := make([]string, 1024)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("tenant-%d", i)
+	}
+	b.Run("serial", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			k.TryAcquire(keys[i%len(keys)])
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for i := 0; pb.Next(); i++ {
+				k.TryAcquire(keys[i%len(keys)])
+			}
+		})
+	})
+}
+
+func BenchmarkExecute(b *testing.B) {
+	ctx := context.Background()
+	l := newBucket(b, ratelimit.Config{Limit: 1e9, Burst: 1 << 30})
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = l.Execute(ctx, noop)
+	}
+}
+
+func BenchmarkClock(b *testing.B) { // what an answer costs at the least
+	start := time.Now()
+	for b.Loop() {
+		_ = time.Since(start)
+	}
+}

@@ -1,0 +1,70 @@
+package resiliencehttp
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/steadyfx/steady/patterns"
+)
+
+// StatusError is a response that is a failure, as policies see it. It satisfies
+// errors.Is(err, [patterns.ErrResilience]).
+type StatusError struct {
+	Method     string
+	Host       string // with the port; empty in a [Handler]
+	StatusCode int
+
+	retryAfter time.Duration
+}
+
+func statusErrorOf(resp *http.Response) *StatusError {
+	return &StatusError{
+		Method: method(resp.Request), Host: resp.Request.URL.Host, StatusCode: resp.StatusCode,
+		retryAfter: retryAfterOf(resp),
+	}
+}
+
+// Error names the method, the host and the status, but neither path nor query, which may be secret.
+func (e *StatusError) Error() string {
+	from := strings.TrimSpace(e.Method + " " + e.Host)
+	status := strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode)))
+	if e.retryAfter > 0 {
+		return fmt.Sprintf("%s: %s; retry in %v", from, status, e.retryAfter)
+	}
+	return from + ": " + status
+}
+
+// RetryAfter returns how long the header Retry-After of the response asked to wait, at most 24 hours, or 0.
+func (e *StatusError) RetryAfter() time.Duration { return e.retryAfter }
+
+// Is reports whether target is [patterns.ErrResilience].
+func (e *StatusError) Is(target error) bool { return target == patterns.ErrResilience }
+
+// Code returns [patterns.CodeResilience].
+func (e *StatusError) Code() string { return patterns.CodeResilience }
+
+// permanent is the failure of what must not be repeated.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error        { return p.error }
+func (p permanent) Is(target error) bool { return target == patterns.ErrPermanent }
+
+// refusal is the error of an attempt that was not made and must not be.
+type refusal struct{ text string }
+
+func (e *refusal) Error() string { return e.text }
+func (e *refusal) Code() string  { return patterns.CodeResilience }
+func (e *refusal) Is(target error) bool {
+	return target == patterns.ErrRejected || target == patterns.ErrPermanent || target == patterns.ErrResilience
+}
+
+// notSent returns the error of an attempt to send req, and why it was not made.
+func notSent(req *http.Request, reason string) error {
+	return &refusal{fmt.Sprintf("%s %s: the request was not sent: %s", method(req), req.URL.Host, reason)}
+}
+
+// method returns the method of req, for which empty means GET.
+func method(req *http.Request) string { return cmp.Or(req.Method, http.MethodGet) }

@@ -1,0 +1,88 @@
+package resiliencehttp_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/steadyfx/steady/patterns"
+	"github.com/steadyfx/steady/patterns/bulkhead"
+	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/resiliencehttp"
+	"github.com/steadyfx/steady/patterns/retry"
+	"github.com/steadyfx/steady/patterns/timeout"
+)
+
+// A client that tries again, with a circuit breaker for each host and a limit for each attempt.
+func Example() {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if requests++; requests == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, "%s, key %s", body, r.Header.Get("Idempotency-Key"))
+	}))
+	defer server.Close()
+
+	retries, err := retry.New("payments", retry.Config{MaxAttempts: 3, BaseDelay: time.Millisecond})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	breakers, err := circuitbreaker.NewRegistry(patterns.Instances[circuitbreaker.Config]{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	attempt, err := timeout.New("payments", timeout.Config{Timeout: 5 * time.Second})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	transport := resiliencehttp.New(http.DefaultTransport, retries, resiliencehttp.WithBreakers(breakers),
+		resiliencehttp.WithHostPolicy(func(string) patterns.Policy { return attempt }))
+	client := &http.Client{Transport: transport}
+	defer client.CloseIdleConnections()
+
+	request, err := http.NewRequest(http.MethodPost, server.URL, strings.NewReader("4.20 EUR"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	request.Header.Set("Idempotency-Key", `"42"`) // or else it is sent once
+	response, err := client.Do(request)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	fmt.Println(response.StatusCode, string(body), err, requests)
+	// Output: 200 4.20 EUR, key "42" <nil> 2
+}
+
+// A server that takes one request at a time.
+func ExampleHandler() {
+	slots, err := bulkhead.New("reports", bulkhead.Config{MaxConcurrent: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var handler http.Handler
+	handler = resiliencehttp.Handler(slots)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		second := httptest.NewRecorder()
+		handler.ServeHTTP(second, r) // comes while the first one is running
+		fmt.Println(second.Code, second.Header().Get("Retry-After"), second.Body)
+	}))
+	first := httptest.NewRecorder()
+	handler.ServeHTTP(first, httptest.NewRequest(http.MethodGet, "/reports", nil))
+	fmt.Println(first.Code)
+	// Output:
+	// 503 1 {"type":"about:blank","title":"Service is unavailable","status":503,"detail":"The service cannot take this request now. Nothing was done. Send the request again later.","code":"LEX_ERR_RES_010"}
+	// 200
+}

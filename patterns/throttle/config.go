@@ -1,0 +1,72 @@
+package throttle
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/steadyfx/steady/patterns"
+	"github.com/steadyfx/steady/patterns/ratelimit"
+)
+
+// Strategy is a way to count calls.
+type Strategy string
+
+// The strategies there are.
+const (
+	TokenBucket   Strategy = "token_bucket"   // an even rate and short bursts, see [ratelimit.TokenBucket]
+	SlidingWindow Strategy = "sliding_window" // never more than Calls in any Period, see [ratelimit.SlidingWindow]
+)
+
+// Config bounds a [Throttler].
+type Config struct {
+	Calls    int           `koanf:"calls"`    // per Period; zero: 100
+	Period   time.Duration `koanf:"period"`   // zero: 1 s
+	Burst    int           `koanf:"burst"`    // calls at once after a quiet time, for the token bucket; zero: Calls
+	Strategy Strategy      `koanf:"strategy"` // empty: token_bucket
+}
+
+// DefaultConfig returns 100 calls a second from a token bucket.
+func DefaultConfig() Config {
+	return Config{Calls: 100, Period: time.Second, Burst: 100, Strategy: TokenBucket}
+}
+
+// Validate reports everything that is wrong with c, zero fields included: it judges a complete configuration.
+func (c Config) Validate() error {
+	var checks patterns.Checks
+	checks.That(c.Calls >= 1, "calls", "must be at least 1, got %d", c.Calls)
+	checks.That(c.Period > 0, "period", "must be positive, got %v", c.Period)
+	switch c.Strategy {
+	case TokenBucket:
+		checks.That(c.Burst >= 1, "burst", "must be at least 1, got %d", c.Burst)
+		if checks.Err("") == nil { // else the same would be said twice
+			checks.Include("", c.bucket().Validate())
+		}
+	case SlidingWindow:
+		checks.That(c.Burst == 0, "burst", "is for the strategy %s, leave it out; got %d", TokenBucket, c.Burst)
+		if checks.Err("") == nil {
+			checks.Include("", c.window().Validate())
+		}
+	default:
+		checks.That(false, "strategy", "must be %s or %s, got %q", TokenBucket, SlidingWindow, c.Strategy)
+	}
+	return checks.Err("")
+}
+
+func (c Config) withDefaults() Config {
+	d := DefaultConfig()
+	c.Calls = cmp.Or(c.Calls, d.Calls)
+	c.Period = cmp.Or(c.Period, d.Period)
+	c.Strategy = cmp.Or(c.Strategy, d.Strategy)
+	if c.Strategy == TokenBucket {
+		c.Burst = cmp.Or(c.Burst, c.Calls)
+	}
+	return c
+}
+
+func (c Config) bucket() ratelimit.Config {
+	return ratelimit.Config{Limit: c.Calls, Period: c.Period, Burst: c.Burst}
+}
+
+func (c Config) window() ratelimit.WindowConfig {
+	return ratelimit.WindowConfig{Limit: c.Calls, Period: c.Period}
+}
