@@ -4,6 +4,7 @@ GO       ?= go
 STORE    ?= memory
 FUZZTIME ?= 10s
 COUNT    ?= 5
+ROUNDS   ?= 9
 
 LINT  = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SHELL = bash
@@ -34,11 +35,13 @@ race: services ## Run what is concurrent again and again (COUNT=5) on one and on
 lint: ## Check format, go vet, go.mod and golangci-lint
 	@files=$$(gofmt -l .) && { [ -z "$$files" ] || { echo "gofmt -w $$files" >&2; exit 1; }; }
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
 	$(GO) mod tidy -diff
 	$(LINT) run
 
-bench: services ## Run the benchmarks, with allocations
-	$(GO) test -run='^$$' -bench=. -benchmem ./...
+# A module of its own, so that nobody who uses this one has to download what it is compared with.
+bench: ## Measure Steady and other libraries in turns, ROUNDS=9; for one package: go test -bench=. ./patterns/retry
+	cd bench && $(GO) test ./... && $(GO) run . -rounds=$(ROUNDS)
 
 cover: services ## Measure the coverage of each package, and of all, into cover.out
 	$(GO) test -coverprofile=cover.out ./...
@@ -53,6 +56,7 @@ fuzz: ## Run each fuzz test for FUZZTIME=10s
 tidy: ## Format the code and bring go.mod and go.sum up to date
 	gofmt -w .
 	$(GO) mod tidy
+	cd bench && $(GO) mod tidy
 
 services: ## Install what the tests run against, where possible; else say what to install
 	@.ci/services

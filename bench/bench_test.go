@@ -1,0 +1,32 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func BenchmarkFloors(b *testing.B)        { run(b, floors(nothing)) }
+func BenchmarkBreakers(b *testing.B)      { run(b, breakers(nothing)...) }
+func BenchmarkBulkheads(b *testing.B)     { run(b, bulkheads(nothing)...) }
+func BenchmarkRateLimits(b *testing.B)    { run(b, rateLimits(nothing)...) }
+func BenchmarkRetries(b *testing.B)       { run(b, retries(nothing)...) }
+func BenchmarkTimeouts(b *testing.B)      { run(b, timeouts(b.Context(), nothing)...) }
+func BenchmarkPipelines(b *testing.B)     { run(b, pipelines(nothing)...) }
+func BenchmarkTransports(b *testing.B)    { run(b, transports(b.Context(), nothing)...) }
+func BenchmarkIdempotencies(b *testing.B) { run(b, idempotencies(nothing)...) }
+
+func run(b *testing.B, groups ...group) {
+	name := strings.NewReplacer("`", "", "/", " ")
+	for _, g := range groups {
+		for _, c := range g.contenders {
+			for _, m := range g.modes {
+				b.Run(name.Replace(g.name)+"/"+name.Replace(c.name)+"/"+m.name, func(b *testing.B) {
+					b.ReportAllocs()
+					if err := c.calls(b.N, m); err != nil {
+						b.Fatal(err)
+					}
+				})
+			}
+		}
+	}
+}
