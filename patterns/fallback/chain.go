@@ -170,7 +170,7 @@ func (c *Chain[T]) handle(ctx context.Context, h handler[T], failure error) (T, 
 }
 
 func (c *Chain[T]) stopped(ctx context.Context, causes []error) error {
-	return &Error{Name: c.name, Causes: ran(causes), Stopped: causeOf(ctx)}
+	return &Error{Name: c.name, Causes: ran(causes), Stopped: patterns.Ended(ctx)}
 }
 
 func (c *Chain[T]) announce(ctx context.Context, step string, failure error) {
@@ -181,12 +181,3 @@ func (c *Chain[T]) announce(ctx context.Context, step string, failure error) {
 
 // cancelled reports whether the caller has gone away, which a passed deadline does not say.
 func cancelled(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
-
-// causeOf says why ctx ended.
-func causeOf(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %w", err, cause)
-	}
-	return err
-}

@@ -100,17 +100,8 @@ func ran(causes []error) []error {
 	}
 	for i, cause := range causes {
 		if errors.Is(cause, patterns.ErrRejected) {
-			causes[i] = refused{cause}
+			causes[i] = patterns.WithoutRejection(cause)
 		}
 	}
 	return causes
 }
-
-// refused is a rejection beside which something was run. All that is true of the rejection is true of it, but not
-// patterns.ErrRejected.
-type refused struct{ error }
-
-func (r refused) Is(target error) bool {
-	return target != patterns.ErrRejected && errors.Is(r.error, target)
-}
-func (r refused) As(target any) bool { return errors.As(r.error, target) }

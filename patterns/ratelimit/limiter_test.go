@@ -260,7 +260,8 @@ func TestPolicyRunsTheOperationOnceAndPassesItsError(t *testing.T) {
 	})
 }
 
-func TestConfigurationIsCheckedAndCompleted(t *testing.T) {
+// Pitfalls 20 and 38: zero and nonsense must not become a division by zero when a call comes.
+func TestPitfall20ConfigurationIsCheckedAndCompleted(t *testing.T) {
 	year := 366 * 24 * time.Hour
 	for _, tt := range []struct {
 		name string

@@ -11,7 +11,7 @@ import (
 	"github.com/steadyfx/steady/patterns/ratelimit"
 )
 
-// Pitfalls 11, 20 and 39: a fixed window allows twice its limit around the moment when it begins again.
+// Pitfalls 11 and 39: a fixed window allows twice its limit around the moment when it begins again.
 func TestPitfall39NoWindowHoldsMoreThanTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 10

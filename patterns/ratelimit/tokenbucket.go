@@ -105,9 +105,7 @@ func (b *TokenBucket) try(cost int64) bool {
 		return true
 	}
 	b.denied.Add(1)
-	if b.bus != nil {
-		announce(context.Background(), b.bus, b.name, func() time.Duration { return b.delay(cost) })
-	}
+	announce(context.Background(), b.bus, b.name, func() time.Duration { return b.delay(cost) })
 	return false
 }
 
@@ -176,7 +174,7 @@ func (b *TokenBucket) Available() int {
 		}
 		full = b.full.Load()
 	}
-	return int((b.burst - (max(full, now) - now)) / b.interval)
+	return int(max(0, b.burst-(max(full, now)-now)) / b.interval) // others may have taken some after now was read
 }
 
 // Stats returns what the bucket has done. A reservation counts as allowed until it is cancelled.
@@ -229,7 +227,7 @@ func (b *TokenBucket) delayAfter(full, now, cost int64) time.Duration {
 
 // answer is what a call for tokens gets that would wait for them.
 type answer struct {
-	at     int64         // when that was
+	at     int64         // when it was given
 	delay  time.Duration // until the tokens are there; 0: they have been taken
 	entry  *entry        // in the queue; nil if the tokens have been taken, or the delay is too long
 	before int64         // TokenBucket.full, before the tokens were taken
@@ -265,7 +263,7 @@ func (b *TokenBucket) join(cost int64, most time.Duration, waits bool) answer {
 }
 
 // settle serves the entries whose time has come, in order. mu is held. An entry counts from the moment it was due,
-// however late that is found: when the first one is due, the bucket is still full later than now.
+// however late that is found out: while there is a queue, the bucket is not full and loses nothing of what flows in.
 func (b *TokenBucket) settle(now int64) {
 	marked := b.full.Load()
 	if marked >= 0 {

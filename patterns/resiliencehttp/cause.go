@@ -4,21 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-)
 
-// causeOf says why ctx ended.
-func causeOf(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %w", err, cause)
-	}
-	return err
-}
+	"github.com/steadyfx/steady/patterns"
+)
 
 // withCause returns err, and before it, if ctx has ended and err does not say so, why.
 func withCause(ctx context.Context, err error) error {
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
-		return fmt.Errorf("%w: %w", causeOf(ctx), err)
+		return fmt.Errorf("%w: %w", patterns.Ended(ctx), err)
 	}
 	return err
 }

@@ -107,7 +107,7 @@ func (x *exchange) send(policy context.Context, attempt int) (*reply, error) {
 	}
 	if !detach() { // the response came with the end of its context, which has spoiled it
 		_ = r.resp.Body.Close()
-		return nil, causeOf(policy)
+		return nil, patterns.Ended(policy)
 	}
 	r.resp.Request = x.req
 	if x.transport.failure(r.resp) {

@@ -101,7 +101,7 @@ func (c *call) run(ctx context.Context) error {
 	case c.w.status >= http.StatusInternalServerError:
 		c.err = permanent{&StatusError{Method: method(c.r), StatusCode: c.w.status}}
 	case c.w.status == 0 && ctx.Err() != nil:
-		c.err = permanent{causeOf(ctx)}
+		c.err = permanent{patterns.Ended(ctx)}
 	}
 	return c.err
 }
