@@ -1,10 +1,7 @@
 package circuitbreaker
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/steadyfx/steady/patterns"
@@ -13,11 +10,7 @@ import (
 // Registry holds breakers by name, so that all who call one dependency share one circuit. Make one with [NewRegistry];
 // it is safe for concurrent use.
 type Registry struct {
-	configs patterns.Instances[Config]
-	opts    []Option
-
-	mu       sync.RWMutex
-	breakers map[string]*Breaker
+	shelf *patterns.Shelf[Config, *Breaker]
 }
 
 // NewRegistry makes an empty registry. Breakers are made on demand from configs, all with the same options. A zero
@@ -26,75 +19,41 @@ func NewRegistry(configs patterns.Instances[Config], opts ...Option) (*Registry,
 	if configs.Default == (Config{}) {
 		configs.Default = DefaultConfig()
 	}
-	var checks patterns.Checks
-	checks.Include("default", configs.Default.withDefaults().Validate())
-	for _, name := range slices.Sorted(maps.Keys(configs.Named)) {
-		var named patterns.Checks
-		named.Name(name)
-		checks.Include("instances."+name, named.Err(""))
-		checks.Include("instances."+name, configs.Named[name].withDefaults().Validate())
+	shelf, err := patterns.NewShelf(configs, func(name string, config Config) (*Breaker, error) {
+		return New(name, config, opts...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("circuit breakers: %w", err)
 	}
-	if err := checks.Err("circuit breakers"); err != nil {
-		return nil, err
-	}
-	return &Registry{configs: configs, opts: opts, breakers: map[string]*Breaker{}}, nil
+	return &Registry{shelf: shelf}, nil
 }
 
 // Default returns the process-wide registry, for programs that are not wired by Fx. It uses [DefaultConfig].
 func Default() *Registry { return defaultRegistry() }
 
 var defaultRegistry = sync.OnceValue(func() *Registry {
-	return &Registry{configs: patterns.Instances[Config]{Default: DefaultConfig()}, breakers: map[string]*Breaker{}}
+	r, _ := NewRegistry(patterns.Instances[Config]{}) // there is nothing wrong with the defaults
+	return r
 })
 
 // Get returns the breaker called name, if there is one.
-func (r *Registry) Get(name string) (*Breaker, bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	b, ok := r.breakers[name]
-	return b, ok
-}
+func (r *Registry) Get(name string) (*Breaker, bool) { return r.shelf.Get(name) }
 
 // GetOrCreate returns the breaker called name and makes it if need be: from config if one is given, else from what the
 // registry was configured with. That a breaker exists with another configuration than the one given is an error: a
 // caller that relies on its own thresholds should know that they are not in force.
 func (r *Registry) GetOrCreate(name string, config ...Config) (*Breaker, error) {
-	wanted := r.configs.For(name)
-	if len(config) > 0 {
-		wanted = config[0]
+	b, err := r.shelf.GetOrCreate(name, config...)
+	if err != nil || len(config) == 0 || b.cfg == config[0].withDefaults() {
+		return b, err
 	}
-	b, ok := r.Get(name)
-	if !ok {
-		made, err := New(name, wanted, r.opts...)
-		if err != nil {
-			return nil, err
-		}
-		b = r.addOrGet(made)
-	}
-	if len(config) > 0 && b.cfg != wanted.withDefaults() {
-		var checks patterns.Checks
-		checks.That(false, "config", "differs from the one that is in force, %+v; give a name one configuration", b.cfg)
-		return nil, checks.Err(fmt.Sprintf("circuit breaker %q", name))
-	}
-	return b, nil
-}
-
-func (r *Registry) addOrGet(made *Breaker) *Breaker {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if b, ok := r.breakers[made.name]; ok {
-		return b
-	}
-	r.breakers[made.name] = made
-	return made
+	var checks patterns.Checks
+	checks.That(false, "config", "differs from the one that is in force, %+v; give a name one configuration", b.cfg)
+	return nil, checks.Err(fmt.Sprintf("circuit breaker %q", name))
 }
 
 // All returns the breakers in the order of their names.
-func (r *Registry) All() []*Breaker {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return slices.SortedFunc(maps.Values(r.breakers), func(a, b *Breaker) int { return cmp.Compare(a.name, b.name) })
-}
+func (r *Registry) All() []*Breaker { return r.shelf.All() }
 
 // Reset resets the breaker called name. The error matches [ErrUnknown] if there is none.
 func (r *Registry) Reset(name string) error {

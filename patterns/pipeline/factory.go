@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns"
@@ -28,9 +27,9 @@ type FactoryConfig struct {
 // pipelines that are composed of them. It is safe for concurrent use.
 type Factory struct {
 	circuitBreakers *circuitbreaker.Registry
-	bulkheads       shelf[bulkhead.Config, *bulkhead.Bulkhead]
-	retries         shelf[retry.Config, *retry.Policy]
-	timeouts        shelf[timeout.Config, *timeout.Policy]
+	bulkheads       *patterns.Shelf[bulkhead.Config, *bulkhead.Bulkhead]
+	retries         *patterns.Shelf[retry.Config, *retry.Policy]
+	timeouts        *patterns.Shelf[timeout.Config, *timeout.Policy]
 	pipelines       map[string]*Pipeline
 }
 
@@ -48,19 +47,23 @@ func NewFactory(cfg FactoryConfig) (*Factory, error) {
 	if cfg.Bulkheads.Default == (bulkhead.Config{}) {
 		cfg.Bulkheads.Default = bulkhead.DefaultConfig() // its zero value has no queue
 	}
-	f.bulkheads.configs, f.bulkheads.make = cfg.Bulkheads, func(name string, c bulkhead.Config) (*bulkhead.Bulkhead, error) {
-		return bulkhead.New(name, c, bulkhead.WithBus(cfg.Bus))
-	}
-	f.retries.configs, f.retries.make = cfg.Retries, func(name string, c retry.Config) (*retry.Policy, error) {
-		return retry.New(name, c, retry.WithBus(cfg.Bus))
-	}
-	f.timeouts.configs, f.timeouts.make = cfg.Timeouts, func(name string, c timeout.Config) (*timeout.Policy, error) {
-		return timeout.New(name, c, timeout.WithBus(cfg.Bus))
-	}
 	var checks patterns.Checks
-	f.bulkheads.check(&checks, "bulkhead")
-	f.retries.check(&checks, "retry")
-	f.timeouts.check(&checks, "timeout")
+	var err error
+	f.bulkheads, err = patterns.NewShelf(cfg.Bulkheads, func(name string, c bulkhead.Config) (*bulkhead.Bulkhead, error) {
+		return bulkhead.New(name, c, bulkhead.WithBus(cfg.Bus))
+	})
+	checks.Include("bulkhead", err)
+	f.retries, err = patterns.NewShelf(cfg.Retries, func(name string, c retry.Config) (*retry.Policy, error) {
+		return retry.New(name, c, retry.WithBus(cfg.Bus))
+	})
+	checks.Include("retry", err)
+	f.timeouts, err = patterns.NewShelf(cfg.Timeouts, func(name string, c timeout.Config) (*timeout.Policy, error) {
+		return timeout.New(name, c, timeout.WithBus(cfg.Bus))
+	})
+	checks.Include("timeout", err)
+	if err := checks.Err(""); err != nil {
+		return nil, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Pipelines)) {
 		p, err := f.compose(name, cfg.Pipelines[name])
 		checks.Include("pipelines."+name, err)
@@ -126,46 +129,12 @@ func (f *Factory) CircuitBreaker(name string) (*circuitbreaker.Breaker, error) {
 }
 
 // Bulkhead returns the bulkhead called name and makes it if need be.
-func (f *Factory) Bulkhead(name string) (*bulkhead.Bulkhead, error) { return f.bulkheads.get(name) }
+func (f *Factory) Bulkhead(name string) (*bulkhead.Bulkhead, error) {
+	return f.bulkheads.GetOrCreate(name)
+}
 
 // Retry returns the retry policy called name and makes it if need be.
-func (f *Factory) Retry(name string) (*retry.Policy, error) { return f.retries.get(name) }
+func (f *Factory) Retry(name string) (*retry.Policy, error) { return f.retries.GetOrCreate(name) }
 
 // Timeout returns the timeout policy called name and makes it if need be.
-func (f *Factory) Timeout(name string) (*timeout.Policy, error) { return f.timeouts.get(name) }
-
-// shelf makes the instances of one pattern on demand and keeps them.
-type shelf[C, P any] struct {
-	configs patterns.Instances[C]
-	make    func(name string, config C) (P, error)
-
-	mu   sync.Mutex
-	made map[string]P
-}
-
-// check records the mistakes in all configurations, so that none waits for the first call.
-func (s *shelf[C, P]) check(checks *patterns.Checks, pattern string) {
-	_, err := s.make("default", s.configs.Default)
-	checks.Include(pattern, err)
-	for _, name := range slices.Sorted(maps.Keys(s.configs.Named)) {
-		_, err := s.make(name, s.configs.Named[name])
-		checks.Include(pattern+".instances."+name, err)
-	}
-}
-
-func (s *shelf[C, P]) get(name string) (P, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p, ok := s.made[name]; ok {
-		return p, nil
-	}
-	p, err := s.make(name, s.configs.For(name))
-	if err != nil {
-		return p, err
-	}
-	if s.made == nil {
-		s.made = map[string]P{}
-	}
-	s.made[name] = p
-	return p, nil
-}
+func (f *Factory) Timeout(name string) (*timeout.Policy, error) { return f.timeouts.GetOrCreate(name) }

@@ -93,18 +93,30 @@ func TestFactoryUsesTheConfigurationOfTheName(t *testing.T) {
 	}
 }
 
-func TestFactoryReportsEveryMistakeAtOnce(t *testing.T) {
+func TestFactoryReportsEveryMistakeInItsPoliciesAtOnce(t *testing.T) {
 	_, err := pipeline.NewFactory(pipeline.FactoryConfig{
 		Retries:   patterns.Instances[retry.Config]{Named: map[string]retry.Config{"bad": {MaxAttempts: -1}}},
 		Timeouts:  patterns.Instances[timeout.Config]{Default: timeout.Config{Timeout: -1}},
 		Bulkheads: patterns.Instances[bulkhead.Config]{Named: map[string]bulkhead.Config{"": {}}},
+	})
+	for _, want := range []string{
+		"retry.instances.bad.max_attempts: ", "timeout.default.timeout: ", "bulkhead.instances..name: must not be empty",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in: %v", want, err)
+		}
+	}
+}
+
+func TestFactoryReportsEveryMistakeInItsPipelinesAtOnce(t *testing.T) {
+	_, err := pipeline.NewFactory(pipeline.FactoryConfig{
 		Pipelines: map[string]pipeline.Definition{
 			"empty":   {},
 			"unknown": {Steps: []pipeline.Reference{{Step: "cache", Instance: "a"}}},
 			"twice": {Steps: []pipeline.Reference{
 				{Step: pipeline.Retry, Instance: "a"}, {Step: pipeline.Retry, Instance: "a"},
 			}},
-			"bad": {Steps: []pipeline.Reference{{Step: pipeline.Retry, Instance: "bad"}}},
+			"bad": {Steps: []pipeline.Reference{{Step: pipeline.Retry, Instance: ""}}},
 		},
 	})
 	if !errors.Is(err, patterns.ErrConfiguration) {
@@ -112,8 +124,7 @@ func TestFactoryReportsEveryMistakeAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"pipelines.empty.steps: must not be empty", `pipelines.unknown.steps[0].step: unknown step "cache"`,
-		`pipelines.twice.steps: names retry "a" twice`, "pipelines.bad.steps[0].max_attempts: ",
-		"retry.instances.bad.max_attempts: ", "timeout.timeout: ", "bulkhead.instances..name: must not be empty",
+		`pipelines.twice.steps: names retry "a" twice`, "pipelines.bad.steps[0].name: must not be empty",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)
