@@ -1,6 +1,9 @@
 package circuitbreaker
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestLateResultDoesNotEmptyANewerBucket(t *testing.T) {
 	var w window
@@ -28,5 +31,20 @@ func TestBucketNumbersMayWrap(t *testing.T) {
 	}
 	if successes, failures := w.sum(last+2, 2); successes != 1 || failures != 1 {
 		t.Errorf("within two buckets: got %d and %d", successes, failures)
+	}
+}
+
+// A window on the wall clock stands still or is emptied when that is set. Round takes the monotonic reading away.
+func TestPitfall22ClockOfTheWindowIsMonotonic(t *testing.T) {
+	b, err := New("payments", Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.start == b.start.Round(0) {
+		t.Fatal("the breaker counts from a time without a monotonic reading")
+	}
+	set := &Breaker{start: b.start.Add(-time.Hour)} // as if an hour had passed
+	if passed := set.now() - b.now(); passed < 59*time.Minute {
+		t.Fatalf("%v have passed", passed)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/steadyfx/steady/patterns"
 )
 
+// Pitfall 23: executors that are put together again for every call.
 func TestCallsThroughAPipelineDoNotAllocate(t *testing.T) {
 	ctx := context.Background()
 	p := three(t)
