@@ -19,8 +19,6 @@ const (
 	CheckOff     = "off"     // nobody asks
 )
 
-const defaultCheckTimeout = 2 * time.Second
-
 // Redis says how to reach Redis: one server; with several addresses a cluster; with a master name the sentinels of a
 // failover group. It prints without its password.
 type Redis struct {
@@ -36,7 +34,7 @@ type Redis struct {
 
 // DefaultRedis returns localhost:6379, required at start within 2 s.
 func DefaultRedis() Redis {
-	return Redis{Addrs: []string{"localhost:6379"}, CheckOnStart: CheckRequire, CheckTimeout: defaultCheckTimeout}
+	return Redis{Addrs: []string{"localhost:6379"}, CheckOnStart: CheckRequire, CheckTimeout: 2 * time.Second}
 }
 
 // WithDefaults returns r with the values of [DefaultRedis] where it has none.
@@ -66,7 +64,9 @@ func (r Redis) Validate() error {
 	checks.That(r.DB >= 0, "db", "must not be negative, got %d", r.DB)
 	checks.That(r.DB == 0 || len(r.Addrs) < 2 || r.MasterName != "", "db",
 		"must be 0 with several addrs: a cluster has one database (for sentinels set master_name), got %d", r.DB)
-	checkOnStart(&checks, r.CheckOnStart, r.CheckTimeout)
+	checks.That(r.CheckOnStart == CheckRequire || r.CheckOnStart == CheckWarn || r.CheckOnStart == CheckOff,
+		"check_on_start", "must be %s, %s or %s, got %q", CheckRequire, CheckWarn, CheckOff, r.CheckOnStart)
+	checks.That(r.CheckTimeout > 0, "check_timeout", "must be positive, got %v", r.CheckTimeout)
 	return checks.Err("")
 }
 
@@ -89,29 +89,24 @@ func (r Redis) MarshalJSON() ([]byte, error) {
 // LogValue returns what String returns.
 func (r Redis) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// Postgres says how to reach PostgreSQL. It prints without what could be a secret in its DSN.
+// Postgres says how to reach PostgreSQL. No store uses it yet. It prints without what could be a secret in its DSN.
 type Postgres struct {
-	DSN          string        `koanf:"dsn" secret:"true"` // a URL or "key=value" pairs, as libpq reads them
-	CheckOnStart string        `koanf:"check_on_start"`    // [CheckRequire], [CheckWarn] or [CheckOff]
-	CheckTimeout time.Duration `koanf:"check_timeout"`     // how long the check at start may take
+	DSN string `koanf:"dsn" secret:"true"` // a URL or "key=value" pairs, as libpq reads them
 }
 
-// DefaultPostgres returns the database "app" on this host, required at start within 2 s.
-func DefaultPostgres() Postgres {
-	return Postgres{DSN: "postgres://localhost/app", CheckOnStart: CheckRequire, CheckTimeout: defaultCheckTimeout}
-}
+// DefaultPostgres returns the database "app" on this host.
+func DefaultPostgres() Postgres { return Postgres{DSN: "postgres://localhost/app"} }
 
 // Validate reports everything that is wrong with p. Nothing that p holds is in the error.
 func (p Postgres) Validate() error {
 	var checks patterns.Checks
 	checks.That(p.DSN != "", "dsn", "must not be empty")
-	checkOnStart(&checks, p.CheckOnStart, p.CheckTimeout)
 	return checks.Err("")
 }
 
 // String returns host and database of a DSN that is a URL, and "[redacted]" for any other.
 func (p Postgres) String() string {
-	return fmt.Sprintf("{DSN:%s CheckOnStart:%s CheckTimeout:%v}", redactedDSN(p.DSN), p.CheckOnStart, p.CheckTimeout)
+	return fmt.Sprintf("{DSN:%s}", redactedDSN(p.DSN))
 }
 
 // GoString returns the same as String, with the name of the type.
@@ -126,12 +121,6 @@ func (p Postgres) MarshalJSON() ([]byte, error) {
 
 // LogValue returns what String returns.
 func (p Postgres) LogValue() slog.Value { return slog.StringValue(p.String()) }
-
-func checkOnStart(checks *patterns.Checks, mode string, limit time.Duration) {
-	checks.That(mode == CheckRequire || mode == CheckWarn || mode == CheckOff, "check_on_start",
-		"must be %s, %s or %s, got %q", CheckRequire, CheckWarn, CheckOff, mode)
-	checks.That(limit > 0, "check_timeout", "must be positive, got %v", limit)
-}
 
 func redacted(secret string) string {
 	if secret == "" {
