@@ -69,16 +69,22 @@ func closedTimeWindow(op operation) group {
 }
 
 func closedCount(op operation) group {
-	call := bare(op)
+	ctx, call := context.Background(), bare(op)
+	byCount := breakerConfig()
+	byCount.SlidingWindowCalls = 100
+	ours := must(circuitbreaker.New("bench", byCount))
 	sony, sonyCall := gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{Timeout: openFor}), result(op)
 	failsafes := fscircuit.NewBuilder[any]().WithFailureThresholdRatio(50, 100).WithDelay(openFor).Build()
 	failures := resiliency.New(5, 1, openFor)
 	return group{
 		name:  "Closed breaker, no time window",
-		about: "The call succeeds. failsafe-go counts the last 100 calls, the others failures in a row.",
+		about: "The call succeeds. Steady and failsafe-go count the last 100 calls, the others failures in a row.",
 		modes: []mode{serial(), parallel()},
 		contenders: []contender{
 			bareCall(op),
+			{"Steady, `Execute`", steady, func(n int) error {
+				return times(n, func() error { return ours.Execute(ctx, op) })
+			}},
 			{"gobreaker", peer, func(n int) error {
 				return times(n, func() error { _, err := sony.Execute(sonyCall); return err })
 			}},

@@ -18,12 +18,16 @@ const (
 	circuitHalfOpened
 	circuitClosed
 	circuitRejected
+	circuitDegraded
+	circuitRecovered
 	retryAttempted
 	retryExhausted
 	hedgeStarted
 	hedgePanicked
 	bulkheadRejected
 	rateLimited
+	rateLimiterDegraded
+	rateLimiterRecovered
 	timedOut
 	fallbackUsed
 	abandonedEnded
@@ -34,6 +38,7 @@ const (
 	idempotencyClaimLost
 	idempotencyCompletionFailed
 	idempotencyStoreFailed
+	idempotencyUnprotected
 	idempotencyCleaned
 	idempotencyEvicted
 	listenerPanicked
@@ -45,16 +50,20 @@ type CircuitOpened struct {
 	Name        string        // of the breaker
 	Consecutive int           // failures in a row when it tripped; the oldest may have left the window
 	Failures    int           // failures in the window when it tripped, or of the probe that failed
-	Calls       int           // calls in the window
+	Slow        int           // slow calls in the window, or of the probes
+	Calls       int           // calls in the window, or probes
 	RetryAfter  time.Duration // until it lets a probe through; 0 if it was forced open and waits for a reset
 	Forced      bool          // opened by hand
+	Shared      bool          // it follows other replicas, and nothing is known of their calls
+	DryRun      bool          // it only tries its configuration, and rejects nothing
 	At          time.Time
 }
 
 // CircuitHalfOpened: an open circuit breaker let its first probe through.
 type CircuitHalfOpened struct {
-	Name string
-	At   time.Time
+	Name   string
+	DryRun bool
+	At     time.Time
 }
 
 // CircuitClosed: a circuit breaker lets calls through again.
@@ -62,6 +71,8 @@ type CircuitClosed struct {
 	Name     string
 	Reset    bool // closed by hand
 	Disabled bool // switched off by hand: calls go through uncounted, and nothing opens the circuit
+	Shared   bool // it follows other replicas
+	DryRun   bool
 	At       time.Time
 }
 
@@ -70,7 +81,23 @@ type CircuitRejected struct {
 	Name       string
 	State      string        // "open", "half_open" (all probes in flight) or "forced_open"
 	RetryAfter time.Duration // 0 when unknown
+	DryRun     bool          // it would have refused it, and let it through
 	At         time.Time
+}
+
+// CircuitDegraded: the store that a circuit breaker shares with other replicas does not answer. Until it does, the
+// breaker goes on alone.
+type CircuitDegraded struct {
+	Name string
+	Err  error
+	At   time.Time
+}
+
+// CircuitRecovered: the store of a circuit breaker answers again.
+type CircuitRecovered struct {
+	Name  string
+	After time.Duration // since it became degraded
+	At    time.Time
 }
 
 // RetryAttempted: an attempt failed and another one follows after Delay.
@@ -122,6 +149,22 @@ type RateLimited struct {
 	At         time.Time
 }
 
+// RateLimiterDegraded: the store that a rate limiter shares with others does not answer. Until it does, the limiter goes
+// on as it is configured to.
+type RateLimiterDegraded struct {
+	Name string
+	Fail string // "open" (calls go through unlimited), "closed" (they are refused) or "local" (each replica for itself)
+	Err  error
+	At   time.Time
+}
+
+// RateLimiterRecovered: the store of a rate limiter answers again.
+type RateLimiterRecovered struct {
+	Name  string
+	After time.Duration // since it became degraded
+	At    time.Time
+}
+
 // TimedOut: an operation ran into the limit of a timeout policy.
 type TimedOut struct {
 	Operation string
@@ -155,7 +198,7 @@ type IdempotencyKeyHit struct {
 	At        time.Time
 }
 
-// IdempotencyConflict: a duplicate came while the first call was still running.
+// IdempotencyConflict: a duplicate was refused, because the first call was still running; if it waited, it waited in vain.
 type IdempotencyConflict struct {
 	Operation  string
 	KeyDigest  string
@@ -201,6 +244,15 @@ type IdempotencyStoreFailed struct {
 	At        time.Time
 }
 
+// IdempotencyUnprotected: the store did not answer a claim, and the call acted all the same, because the guard fails open.
+// A duplicate acts too.
+type IdempotencyUnprotected struct {
+	Operation string
+	KeyDigest string
+	Err       error
+	At        time.Time
+}
+
 // IdempotencyCleaned: the janitor removed expired records.
 type IdempotencyCleaned struct {
 	Removed int
@@ -229,12 +281,16 @@ func (CircuitOpened) EventName() string               { return "circuit_breaker.
 func (CircuitHalfOpened) EventName() string           { return "circuit_breaker.half_opened" }
 func (CircuitClosed) EventName() string               { return "circuit_breaker.closed" }
 func (CircuitRejected) EventName() string             { return "circuit_breaker.rejected" }
+func (CircuitDegraded) EventName() string             { return "circuit_breaker.degraded" }
+func (CircuitRecovered) EventName() string            { return "circuit_breaker.recovered" }
 func (RetryAttempted) EventName() string              { return "retry.attempted" }
 func (RetryExhausted) EventName() string              { return "retry.exhausted" }
 func (HedgeStarted) EventName() string                { return "hedge.started" }
 func (HedgePanicked) EventName() string               { return "hedge.panicked" }
 func (BulkheadRejected) EventName() string            { return "bulkhead.rejected" }
 func (RateLimited) EventName() string                 { return "rate_limiter.limited" }
+func (RateLimiterDegraded) EventName() string         { return "rate_limiter.degraded" }
+func (RateLimiterRecovered) EventName() string        { return "rate_limiter.recovered" }
 func (TimedOut) EventName() string                    { return "timeout.expired" }
 func (FallbackUsed) EventName() string                { return "fallback.used" }
 func (AbandonedEnded) EventName() string              { return "timeout.abandoned_ended" }
@@ -245,6 +301,7 @@ func (IdempotencyReleased) EventName() string         { return "idempotency.rele
 func (IdempotencyClaimLost) EventName() string        { return "idempotency.claim_lost" }
 func (IdempotencyCompletionFailed) EventName() string { return "idempotency.completion_failed" }
 func (IdempotencyStoreFailed) EventName() string      { return "idempotency.store_failed" }
+func (IdempotencyUnprotected) EventName() string      { return "idempotency.unprotected" }
 func (IdempotencyCleaned) EventName() string          { return "idempotency.cleaned" }
 func (IdempotencyEvicted) EventName() string          { return "idempotency.evicted" }
 func (ListenerPanicked) EventName() string            { return "hooks.listener_panicked" }
@@ -253,12 +310,16 @@ func (CircuitOpened) kind() kind               { return circuitOpened }
 func (CircuitHalfOpened) kind() kind           { return circuitHalfOpened }
 func (CircuitClosed) kind() kind               { return circuitClosed }
 func (CircuitRejected) kind() kind             { return circuitRejected }
+func (CircuitDegraded) kind() kind             { return circuitDegraded }
+func (CircuitRecovered) kind() kind            { return circuitRecovered }
 func (RetryAttempted) kind() kind              { return retryAttempted }
 func (RetryExhausted) kind() kind              { return retryExhausted }
 func (HedgeStarted) kind() kind                { return hedgeStarted }
 func (HedgePanicked) kind() kind               { return hedgePanicked }
 func (BulkheadRejected) kind() kind            { return bulkheadRejected }
 func (RateLimited) kind() kind                 { return rateLimited }
+func (RateLimiterDegraded) kind() kind         { return rateLimiterDegraded }
+func (RateLimiterRecovered) kind() kind        { return rateLimiterRecovered }
 func (TimedOut) kind() kind                    { return timedOut }
 func (FallbackUsed) kind() kind                { return fallbackUsed }
 func (AbandonedEnded) kind() kind              { return abandonedEnded }
@@ -269,6 +330,7 @@ func (IdempotencyReleased) kind() kind         { return idempotencyReleased }
 func (IdempotencyClaimLost) kind() kind        { return idempotencyClaimLost }
 func (IdempotencyCompletionFailed) kind() kind { return idempotencyCompletionFailed }
 func (IdempotencyStoreFailed) kind() kind      { return idempotencyStoreFailed }
+func (IdempotencyUnprotected) kind() kind      { return idempotencyUnprotected }
 func (IdempotencyCleaned) kind() kind          { return idempotencyCleaned }
 func (IdempotencyEvicted) kind() kind          { return idempotencyEvicted }
 func (ListenerPanicked) kind() kind            { return listenerPanicked }

@@ -12,11 +12,12 @@ import (
 
 // every lists all events. A new one must be added here; TestEveryEventIsListed finds out if it is not.
 var every = []Event{
-	CircuitOpened{}, CircuitHalfOpened{}, CircuitClosed{}, CircuitRejected{}, RetryAttempted{}, RetryExhausted{},
+	CircuitOpened{}, CircuitHalfOpened{}, CircuitClosed{}, CircuitRejected{}, CircuitDegraded{}, CircuitRecovered{}, RetryAttempted{}, RetryExhausted{},
 	HedgeStarted{}, HedgePanicked{},
 	BulkheadRejected{}, TimedOut{}, FallbackUsed{}, AbandonedEnded{}, IdempotencyKeyHit{}, IdempotencyConflict{},
 	IdempotencyMismatch{}, IdempotencyReleased{}, IdempotencyClaimLost{}, IdempotencyCompletionFailed{},
-	IdempotencyStoreFailed{}, IdempotencyCleaned{}, IdempotencyEvicted{}, ListenerPanicked{}, RateLimited{},
+	IdempotencyStoreFailed{}, IdempotencyUnprotected{}, IdempotencyCleaned{}, IdempotencyEvicted{}, ListenerPanicked{}, RateLimited{},
+	RateLimiterDegraded{}, RateLimiterRecovered{},
 }
 
 func TestEveryEventIsListed(t *testing.T) {

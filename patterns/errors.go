@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // CodeResilience is the machine code of an error of this library that has no more specific one.
@@ -54,3 +55,5 @@ type unrejected struct{ error }
 
 func (u unrejected) Is(target error) bool { return target != ErrRejected && errors.Is(u.error, target) }
 func (u unrejected) As(target any) bool   { return errors.As(u.error, target) }
+
+func (u unrejected) RetryIn() (time.Duration, bool) { return RetryIn(u.error) }

@@ -19,34 +19,10 @@ type entry struct {
 }
 
 func describe(event hooks.Event) entry {
+	if e, ok := describeCircuit(event); ok {
+		return e
+	}
 	switch e := event.(type) {
-	case hooks.CircuitOpened:
-		message := "circuit breaker opened: calls are rejected until probes succeed"
-		if e.Forced {
-			message = "circuit breaker was forced open: calls are rejected until it is reset"
-		}
-		return entry{zap.WarnLevel, message, e.At, []zap.Field{
-			zap.String("name", e.Name), zap.Int("consecutive", e.Consecutive), zap.Int("failures", e.Failures),
-			zap.Int("calls", e.Calls), zap.Duration("retry_after", e.RetryAfter),
-		}}
-	case hooks.CircuitHalfOpened:
-		return entry{zap.InfoLevel, "circuit breaker half-opened: probes go through", e.At, []zap.Field{
-			zap.String("name", e.Name),
-		}}
-	case hooks.CircuitClosed:
-		message := "circuit breaker closed: calls go through again"
-		level := zap.InfoLevel
-		switch {
-		case e.Disabled:
-			level, message = zap.WarnLevel, "circuit breaker was disabled: calls go through unprotected until it is reset"
-		case e.Reset:
-			message = "circuit breaker was reset: calls go through again"
-		}
-		return entry{level, message, e.At, []zap.Field{zap.String("name", e.Name)}}
-	case hooks.CircuitRejected:
-		return entry{zap.DebugLevel, "circuit breaker rejected a call", e.At, []zap.Field{
-			zap.String("name", e.Name), zap.String("state", e.State), zap.Duration("retry_after", e.RetryAfter),
-		}}
 	case hooks.BulkheadRejected:
 		return entry{zap.DebugLevel, "bulkhead rejected a call", e.At, []zap.Field{
 			zap.String("name", e.Name), zap.String("reason", e.Reason), zap.Duration("waited", e.Waited),
@@ -54,6 +30,19 @@ func describe(event hooks.Event) entry {
 	case hooks.RateLimited:
 		return entry{zap.DebugLevel, "rate limiter refused a call", e.At, []zap.Field{
 			zap.String("name", e.Name), zap.Duration("retry_after", e.RetryAfter),
+		}}
+	case hooks.RateLimiterDegraded:
+		message := map[string]string{
+			"open":   "rate limiter lost its store: calls go through unlimited until it answers",
+			"closed": "rate limiter lost its store: calls are refused until it answers",
+			"local":  "rate limiter lost its store: each replica limits by itself until it answers",
+		}[e.Fail]
+		return entry{zap.WarnLevel, message, e.At, []zap.Field{
+			zap.String("name", e.Name), zap.String("fail", e.Fail), zap.Error(e.Err),
+		}}
+	case hooks.RateLimiterRecovered:
+		return entry{zap.InfoLevel, "rate limiter has its store again: the limit is shared", e.At, []zap.Field{
+			zap.String("name", e.Name), zap.Duration("after", e.After),
 		}}
 	case hooks.RetryAttempted:
 		return entry{zap.DebugLevel, "attempt failed: another one follows", e.At, []zap.Field{
@@ -135,6 +124,12 @@ func describeIdempotency(event hooks.Event) entry {
 		return entry{zap.ErrorLevel, "idempotency store did not answer", e.At, []zap.Field{
 			zap.String("operation", e.Operation), zap.Error(e.Err),
 		}}
+	case hooks.IdempotencyUnprotected:
+		return entry{zap.ErrorLevel, "call ran without idempotency, its duplicates run too: the store did not answer and the " +
+			"guard fails open", e.At,
+			[]zap.Field{
+				zap.String("operation", e.Operation), zap.String("key_digest", e.KeyDigest), zap.Error(e.Err),
+			}}
 	case hooks.IdempotencyCleaned:
 		fields := []zap.Field{zap.Int("removed", e.Removed), zap.Duration("elapsed", e.Elapsed), zap.Error(e.Err)}
 		if e.Err != nil {

@@ -31,6 +31,6 @@ func Example() {
 		fmt.Println(err)
 	}
 	// Output:
-	// {"level":"warn","msg":"circuit breaker opened: calls are rejected until probes succeed","name":"payments","consecutive":0,"failures":5,"calls":5,"retry_after":60,"event":"circuit_breaker.opened"}
+	// {"level":"warn","msg":"circuit breaker opened: calls are rejected until probes succeed","name":"payments","consecutive":0,"failures":5,"slow":0,"calls":5,"retry_after":60,"event":"circuit_breaker.opened"}
 	// {"level":"info","msg":"circuit breaker closed: calls go through again","name":"payments","event":"circuit_breaker.closed"}
 }

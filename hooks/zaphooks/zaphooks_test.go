@@ -38,15 +38,37 @@ var tests = []struct {
 }{
 	{
 		"opened",
-		hooks.CircuitOpened{Name: "payments", Consecutive: 3, Failures: 5, Calls: 20, RetryAfter: time.Minute, At: at},
+		hooks.CircuitOpened{Name: "payments", Consecutive: 3, Failures: 5, Slow: 2, Calls: 20, RetryAfter: time.Minute, At: at},
 		zap.WarnLevel, "circuit breaker opened: calls are rejected until probes succeed", "name",
-		fields{"name": "payments", "consecutive": int64(3), "failures": int64(5), "calls": int64(20), "retry_after": time.Minute},
+		fields{"name": "payments", "consecutive": int64(3), "failures": int64(5), "slow": int64(2), "calls": int64(20),
+			"retry_after": time.Minute},
 	},
 	{
 		"forced open", hooks.CircuitOpened{Name: "payments", Forced: true, At: at},
 		zap.WarnLevel, "circuit breaker was forced open: calls are rejected until it is reset", "name",
-		fields{"name": "payments", "consecutive": int64(0), "failures": int64(0), "calls": int64(0),
-			"retry_after": time.Duration(0)},
+		fields{"name": "payments", "consecutive": int64(0), "failures": int64(0), "slow": int64(0),
+			"calls": int64(0), "retry_after": time.Duration(0)},
+	},
+	{
+		"half-opened in a dry run", hooks.CircuitHalfOpened{Name: "payments", DryRun: true, At: at},
+		zap.InfoLevel, "dry run, nothing is rejected: circuit breaker half-opened: probes go through", "name",
+		fields{"name": "payments", "dry_run": true},
+	},
+	{
+		"opened with others", hooks.CircuitOpened{Name: "payments", Shared: true, RetryAfter: time.Minute, At: at},
+		zap.WarnLevel, "circuit breaker opened with other replicas: calls are rejected until probes succeed", "name",
+		fields{"name": "payments", "consecutive": int64(0), "failures": int64(0), "slow": int64(0),
+			"calls": int64(0), "retry_after": time.Minute},
+	},
+	{
+		"alone", hooks.CircuitDegraded{Name: "payments", Err: errBoom, At: at},
+		zap.WarnLevel, "circuit breaker lost its store: it goes on alone until that answers", "name",
+		fields{"name": "payments", "error": "boom"},
+	},
+	{
+		"shared again", hooks.CircuitRecovered{Name: "payments", After: time.Second, At: at},
+		zap.InfoLevel, "circuit breaker has its store again: its state is shared", "name",
+		fields{"name": "payments", "after": time.Second},
 	},
 	{
 		"disabled", hooks.CircuitClosed{Name: "payments", Disabled: true, At: at},
@@ -79,6 +101,26 @@ var tests = []struct {
 		"limited", hooks.RateLimited{Name: "payments", RetryAfter: time.Second, At: at},
 		zap.DebugLevel, "rate limiter refused a call", "name",
 		fields{"name": "payments", "retry_after": time.Second},
+	},
+	{
+		"limiter alone", hooks.RateLimiterDegraded{Name: "payments", Fail: "local", Err: errBoom, At: at},
+		zap.WarnLevel, "rate limiter lost its store: each replica limits by itself until it answers", "name",
+		fields{"name": "payments", "fail": "local", "error": "boom"},
+	},
+	{
+		"limiter open", hooks.RateLimiterDegraded{Name: "payments", Fail: "open", Err: errBoom, At: at},
+		zap.WarnLevel, "rate limiter lost its store: calls go through unlimited until it answers", "name",
+		fields{"name": "payments", "fail": "open", "error": "boom"},
+	},
+	{
+		"limiter closed", hooks.RateLimiterDegraded{Name: "payments", Fail: "closed", Err: errBoom, At: at},
+		zap.WarnLevel, "rate limiter lost its store: calls are refused until it answers", "name",
+		fields{"name": "payments", "fail": "closed", "error": "boom"},
+	},
+	{
+		"limiter recovered", hooks.RateLimiterRecovered{Name: "payments", After: time.Second, At: at},
+		zap.InfoLevel, "rate limiter has its store again: the limit is shared", "name",
+		fields{"name": "payments", "after": time.Second},
 	},
 	{
 		"attempt", hooks.RetryAttempted{Operation: "payments", Attempt: 2, Delay: time.Second, Err: errBoom, At: at},
@@ -156,6 +198,12 @@ var tests = []struct {
 		"store failed", hooks.IdempotencyStoreFailed{Operation: "pay", Err: errBoom, At: at},
 		zap.ErrorLevel, "idempotency store did not answer", "operation",
 		fields{"operation": "pay", "error": "boom"},
+	},
+	{
+		"unprotected", hooks.IdempotencyUnprotected{Operation: "pay", KeyDigest: "4f2a", Err: errBoom, At: at},
+		zap.ErrorLevel, "call ran without idempotency, its duplicates run too: the store did not answer and the guard " +
+			"fails open", "operation",
+		fields{"operation": "pay", "key_digest": "4f2a", "error": "boom"},
 	},
 	{
 		"cleaned", hooks.IdempotencyCleaned{Removed: 7, Elapsed: time.Second, At: at},

@@ -24,9 +24,12 @@ const (
 	zap          = "go.uber.org/zap/..."
 	redis        = "github.com/redis/go-redis/v9/..."
 	pgx          = "github.com/jackc/pgx/v5/..."
+	mysql        = "github.com/go-sql-driver/mysql"
+	sqlite       = "modernc.org/sqlite"
 	koanf        = "github.com/knadh/koanf/..."
 	mapstructure = "github.com/go-viper/mapstructure/v2"
 	yaml         = "go.yaml.in/yaml/v3"
+	porcupine    = "github.com/anishathalye/porcupine"
 )
 
 // rule says what the packages of one kind may import, beside the standard library. The names of ours are without the
@@ -42,20 +45,23 @@ var rules = []rule{
 	{"hooks/zaphooks", []string{"hooks", zap}},
 
 	{"patterns", nil},
-	{"patterns/circuitbreaker", []string{"hooks", "patterns", "patterns/timeout"}},
+	{"patterns/circuitbreaker", []string{"hooks", "patterns", "patterns/state", "patterns/timeout"}},
 	{"patterns/hedge", []string{"hooks", "patterns", "patterns/retry"}},
-	{"patterns/pipeline", []string{"hooks", "patterns",
-		"patterns/bulkhead", "patterns/circuitbreaker", "patterns/retry", "patterns/timeout"}},
-	{"patterns/resiliencehttp", []string{"patterns", "patterns/circuitbreaker", "patterns/ratelimit"}},
+	{"patterns/pipeline", []string{"hooks", "patterns", "patterns/bulkhead", "patterns/circuitbreaker", "patterns/fallback",
+		"patterns/hedge", "patterns/ratelimit", "patterns/retry", "patterns/throttle", "patterns/timeout"}},
+	{"patterns/resiliencehttp", []string{"patterns", "patterns/circuitbreaker"}},
 	{"patterns/throttle", []string{"hooks", "patterns", "patterns/ratelimit"}},
 	{"patterns/...", []string{"hooks", "patterns"}},
 
 	{"stores/memstore", []string{"hooks", "patterns/..."}},
 	{"stores/redisstore", []string{"hooks", "patterns/...", "stores/memstore", redis}},
-	{"stores/storetest", []string{"hooks", "patterns/..."}},
+	{"stores/sqlitestore", []string{"internal/sqlrecord", "patterns/...", sqlite}},
+	{"stores/mysqlstore", []string{"internal/sqlrecord", "patterns/...", mysql}},
+	{"stores/storetest", []string{"hooks", "patterns/...", porcupine}},
 
 	{"config", []string{"patterns/...", koanf, mapstructure, yaml}},
 
+	{"internal/sqlrecord", []string{"patterns/..."}},
 	{"internal/wiring", []string{"config", "hooks/...", "patterns/...", fx, zap}},
 	{"internal/architecture", nil},
 	{"internal/readme", nil},
@@ -64,7 +70,9 @@ var rules = []rule{
 
 	{"testkit", []string{"config", "hooks/...", "idempotencyfx", "patterns/...", "resiliencefx", "stores/...",
 		fx, zap}},
-	{"testkit/services", []string{redis, pgx}},
+	{"testkit/faults", nil},
+	{"testkit/histories", []string{"patterns/...", porcupine}},
+	{"testkit/services", []string{redis, pgx, mysql}},
 
 	{"examples/...", []string{"config", "examples/...", "hooks/...", "idempotencyfx", "patterns/...", "resiliencefx",
 		"stores/...", "testkit/services", fx, zap, redis}},
@@ -75,6 +83,7 @@ var testOnly = []string{
 	"testing/...",
 	"net/http/httptest",
 	"github.com/alicebob/miniredis/...",
+	porcupine,
 	"go.uber.org/fx/fxtest",
 	"go.uber.org/goleak/...",
 	"pgregory.net/rapid/...",

@@ -54,3 +54,22 @@ func BenchmarkOpen(b *testing.B) {
 		_ = br.Execute(ctx, succeed)
 	}
 }
+
+func BenchmarkClosedByCount(b *testing.B) {
+	br := newBreaker(b, circuitbreaker.Config{SlidingWindowCalls: 100})
+	ctx := context.Background()
+	b.Run("serial", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = br.Execute(ctx, succeed)
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				_ = br.Execute(ctx, succeed)
+			}
+		})
+	})
+}

@@ -10,38 +10,31 @@ import (
 
 	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns"
-	"github.com/steadyfx/steady/patterns/timeout"
 )
 
 // Breaker stops calling a dependency that fails, and tries again later. Make one with [New]; it is safe for concurrent
 // use and holds no goroutine or other resource.
 type Breaker struct {
-	name      string
-	cfg       Config
-	threshold uint64 // FailureRateThreshold in parts of rateUnit, rounded down so that two thirds reach 2.0/3
-	lease     time.Duration
-	judge     judge
-	fallback  func(context.Context, error) error
-	limit     *timeout.Policy // nil: none
-	bus       *hooks.Bus
-	start     time.Time // zero of the breaker's clock, which is monotonic
-	current   atomic.Pointer[phase]
+	name     string
+	judge    judge
+	fallback func(context.Context, error) error
+	bus      *hooks.Bus
+	start    time.Time // zero of the breaker's clock, which is monotonic
+	current  atomic.Pointer[phase]
 
 	_ [64]byte // what is above is read by every call, what is below is written
 
-	window   window
+	retired  totals // what is in no window
 	ignored  atomic.Uint64
 	rejected atomic.Uint64
 
 	mu         sync.Mutex // guards transitions, the probes of a half-open phase, and what follows
 	pending    []announcement
 	announcing bool
+	member     *member // nil: shared with nobody
 
-	shownSuccesses, shownFailures uint64 // the highest totals that a snapshot has had
+	shown counts // the highest totals that a snapshot has had
 }
-
-// rateUnit makes a rate an integer, so that 7 of 100 calls are exactly 0.07.
-const rateUnit = 1_000_000_000
 
 // New makes a closed breaker. It returns all mistakes in name and cfg at once.
 func New(name string, cfg Config, opts ...Option) (*Breaker, error) {
@@ -52,23 +45,15 @@ func New(name string, cfg Config, opts ...Option) (*Breaker, error) {
 	if err := checks.Err(fmt.Sprintf("circuit breaker %q", name)); err != nil {
 		return nil, err
 	}
-	b := &Breaker{
-		name: name, cfg: cfg, lease: cfg.RecoveryTimeout, start: time.Now(),
-		threshold: uint64(cfg.FailureRateThreshold*rateUnit + 1e-6),
-		window:    window{bucket: max(1, cfg.SlidingWindow/buckets)},
-	}
+	b := &Breaker{name: name, start: time.Now()}
 	for _, opt := range opts {
 		opt(b)
 	}
-	if cfg.Timeout > 0 {
-		limit, err := timeout.New(name, timeout.Config{Timeout: cfg.Timeout, Message: "Circuit breaker call timed out"},
-			timeout.WithBus(b.bus))
-		if err != nil {
-			return nil, err
-		}
-		b.limit, b.lease = limit, cfg.Timeout
+	settings, err := newSettings(name, cfg, b.bus)
+	if err != nil {
+		return nil, err
 	}
-	b.current.Store(&phase{})
+	b.current.Store(&phase{settings: settings, window: newWindow(cfg, 0, &b.retired)})
 	return b, nil
 }
 
@@ -76,7 +61,7 @@ func New(name string, cfg Config, opts ...Option) (*Breaker, error) {
 func (b *Breaker) Name() string { return b.name }
 
 // Config returns the configuration, defaults filled in.
-func (b *Breaker) Config() Config { return b.cfg }
+func (b *Breaker) Config() Config { return b.current.Load().settings.cfg }
 
 // Execute runs op if the circuit lets it through, and counts the outcome. Otherwise it returns an [*OpenError], or what
 // the fallback of [WithFallback] returns, without running op. A call whose context has already ended is not counted:
@@ -111,79 +96,93 @@ func (b *Breaker) run(
 	ctx context.Context, ph *phase, id uint64, next patterns.Policy, op patterns.Operation,
 ) (err error) {
 	dead := ctx.Err() != nil
+	begun := b.begin(ph)
 	judged := false
 	defer func() {
 		if !judged { // a panic or a Goexit, of the operation or of the classifier
-			b.record(ctx, ph, id, patterns.Failure)
+			b.record(ctx, ph, id, begun, patterns.Failure)
 		}
 	}()
-	if b.limit == nil {
+	if limit := ph.settings.limit; limit == nil {
 		err = next.Execute(ctx, op)
 	} else {
-		err = b.limit.Around(ctx, next, op)
+		err = limit.Around(ctx, next, op)
 	}
 	outcome := patterns.Ignored
 	if !dead {
 		outcome = b.judge.outcome(ctx, err)
 	}
 	judged = true
-	b.record(ctx, ph, id, outcome)
+	b.record(ctx, ph, id, begun, outcome)
 	return err
 }
 
 // now reads the breaker's clock.
 func (b *Breaker) now() time.Duration { return time.Since(b.start) }
 
-// record counts a result of a call that ph admitted, as the probe id if that is not 0.
-func (b *Breaker) record(ctx context.Context, ph *phase, id uint64, outcome patterns.Outcome) {
-	if ph.state == Closed && outcome != patterns.Ignored {
-		// The clock is read first: what is counted after the phase has ended must not be in a bucket of the next one.
-		tick := ph.tick(b.now(), b.window.bucket)
-		if b.current.Load() == ph {
-			b.recordClosed(ctx, ph, tick, outcome)
-			return
-		}
+// unmeasured is the beginning of a call whose duration nobody asks for.
+const unmeasured time.Duration = -1
+
+// begin reads the clock if durations are measured.
+func (b *Breaker) begin(ph *phase) time.Duration {
+	if ph.settings.cfg.SlowCallDuration == 0 {
+		return unmeasured
 	}
+	return b.now()
+}
+
+// record counts a result of a call that ph admitted, as the probe id if that is not 0.
+func (b *Breaker) record(ctx context.Context, ph *phase, id uint64, begun time.Duration, outcome patterns.Outcome) {
 	if ph.state == Disabled {
 		return
 	}
-	switch outcome { // counted outside of any window
-	case patterns.Success:
-		b.window.retiredSuccesses.Add(1)
-	case patterns.Failure:
-		b.window.retiredFailures.Add(1)
-	case patterns.Ignored:
+	if outcome == patterns.Ignored {
 		b.ignored.Add(1)
+		if id != 0 {
+			b.probeReturned(ctx, ph, id, outcome, false)
+		}
+		return
 	}
+	current := b.current.Load()
+	counts := ph.state == Closed && current.generation == ph.generation
+	r := result{failed: outcome == patterns.Failure}
+	var now time.Duration
+	if begun != unmeasured || counts && current.window.time != nil { // a window by count needs no clock
+		now = b.now()
+	}
+	if begun != unmeasured {
+		r.took = now - begun
+		r.slow = ph.settings.slow(r.took)
+	}
+	if counts {
+		b.recordClosed(ctx, current, now, r)
+		return
+	}
+	b.retired.add(r)
 	if id != 0 {
-		b.probeReturned(ctx, ph, id, outcome)
+		b.probeReturned(ctx, ph, id, outcome, r.slow)
 	}
 }
 
-func (b *Breaker) recordClosed(ctx context.Context, ph *phase, tick uint64, outcome patterns.Outcome) {
-	if outcome == patterns.Success {
-		b.window.success(tick)
-		if ph.consecutive.Load() != 0 {
-			ph.consecutive.Store(0)
+func (b *Breaker) recordClosed(ctx context.Context, ph *phase, now time.Duration, r result) {
+	ph.window.add(now, r)
+	if r.failed {
+		if ph.consecutive.Add(1) >= int64(ph.settings.cfg.FailureThreshold) {
+			b.open(ctx, ph)
+			return
 		}
-		if ph.waiting.Load() {
-			b.openIfRateReached(ctx, ph, tick)
-		}
-		return
+	} else if ph.consecutive.Load() != 0 {
+		ph.consecutive.Store(0)
 	}
-	b.window.failure(tick)
-	if ph.consecutive.Add(1) >= int64(b.cfg.FailureThreshold) {
-		b.open(ctx, ph)
-		return
+	if r.failed || r.slow || ph.waiting.Load() {
+		b.openIfRateReached(ctx, ph, now)
 	}
-	b.openIfRateReached(ctx, ph, tick)
 }
 
-func (b *Breaker) openIfRateReached(ctx context.Context, ph *phase, tick uint64) {
-	successes, failures := b.window.sum(tick, ph.span(tick))
-	calls := successes + failures
-	reached := atLeast(failures, calls, b.threshold)
-	enough := calls >= uint64(b.cfg.MinimumCalls)
+func (b *Breaker) openIfRateReached(ctx context.Context, ph *phase, now time.Duration) {
+	t, s := ph.window.sum(now), ph.settings
+	reached := atLeast(t.failures, t.calls, s.failureRate) || t.slow > 0 && atLeast(t.slow, t.calls, s.slowRate)
+	enough := t.calls >= uint64(s.cfg.MinimumCalls)
 	if reached && enough {
 		b.open(ctx, ph)
 		return

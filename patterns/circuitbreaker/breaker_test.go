@@ -3,6 +3,7 @@ package circuitbreaker_test
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -100,17 +101,40 @@ func TestNewReportsEveryMistake(t *testing.T) { // pitfall 20: no validation
 	_, err := circuitbreaker.New("", circuitbreaker.Config{
 		FailureThreshold: -1, FailureRateThreshold: 1.5, MinimumCalls: -1, SlidingWindow: time.Nanosecond,
 		RecoveryTimeout: -time.Second, HalfOpenMaxCalls: -1, SuccessThreshold: -1, Timeout: -1, Backend: "tape",
+		SlowCallDuration: -1, SlowCallRateThreshold: math.NaN(), RecoveryBackoffFactor: 0.5, RecoveryJitter: 2,
+		MaxRecoveryTimeout: -time.Minute, HalfOpenTimeout: -1,
 	})
 	if !errors.Is(err, patterns.ErrConfiguration) {
 		t.Fatalf("got %v", err)
 	}
 	for _, field := range []string{
 		"name", "failure_threshold", "failure_rate_threshold", "minimum_calls", "sliding_window_seconds",
-		"recovery_timeout", "half_open_max_calls", "success_threshold", "timeout", "backend",
+		"recovery_timeout", "half_open_max_calls", "success_threshold", "timeout", "backend", "slow_call_duration",
+		"slow_call_rate_threshold", "recovery_backoff_factor", "recovery_jitter", "max_recovery_timeout", "half_open_timeout",
 	} {
 		if !strings.Contains(err.Error(), field+": ") {
 			t.Errorf("%q is missing in: %v", field, err)
 		}
+	}
+}
+
+func TestFieldsThatContradictEachOtherAreMistakes(t *testing.T) {
+	for field, cfg := range map[string]circuitbreaker.Config{
+		"sliding_window_calls": {SlidingWindowCalls: -1},
+		"minimum_calls":        {SlidingWindowCalls: 10, MinimumCalls: 20},
+		"slow_call_duration":   {SlowCallDuration: time.Second, Timeout: time.Second},
+		"max_recovery_timeout": {MaxRecoveryTimeout: time.Second},
+	} {
+		_, err := circuitbreaker.New("payments", cfg)
+		if !errors.Is(err, patterns.ErrConfiguration) || !strings.Contains(err.Error(), field+": ") {
+			t.Errorf("%s: got %v", field, err)
+		}
+	}
+	if _, err := circuitbreaker.New("payments", circuitbreaker.Config{SlidingWindowCalls: 100_001}); err == nil {
+		t.Error("a window of 100,001 calls was accepted")
+	}
+	if got := newBreaker(t, circuitbreaker.Config{SlidingWindowCalls: 10}).Config().MinimumCalls; got != 10 {
+		t.Errorf("the minimum of a window of 10 calls is %d by default", got)
 	}
 }
 

@@ -48,6 +48,9 @@ func (e *OpenError) Is(target error) bool {
 // Code returns [CodeOpen].
 func (e *OpenError) Code() string { return CodeOpen }
 
+// RetryIn returns RetryAfter, if it is known. See patterns.RetryIn.
+func (e *OpenError) RetryIn() (wait time.Duration, known bool) { return e.RetryAfter, e.RetryAfter > 0 }
+
 // UnknownError says that a [Registry] has no breaker of that name. It satisfies errors.Is for [ErrUnknown] and
 // patterns.ErrResilience.
 type UnknownError struct{ Name string }

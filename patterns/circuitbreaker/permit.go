@@ -3,6 +3,7 @@ package circuitbreaker
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/steadyfx/steady/patterns"
 )
@@ -14,6 +15,7 @@ type Permit struct {
 	ctx     context.Context
 	phase   *phase
 	probe   uint64
+	begun   time.Duration
 	dead    bool // the context had ended before
 	done    atomic.Bool
 }
@@ -29,7 +31,7 @@ func (b *Breaker) Acquire(ctx context.Context) (*Permit, error) {
 			return nil, err
 		}
 	}
-	return &Permit{breaker: b, ctx: ctx, phase: ph, probe: id, dead: ctx.Err() != nil}, nil
+	return &Permit{breaker: b, ctx: ctx, phase: ph, probe: id, begun: b.begin(ph), dead: ctx.Err() != nil}, nil
 }
 
 // Done reports the result of the call. Only the first report of a permit counts.
@@ -41,13 +43,13 @@ func (p *Permit) Done(err error) {
 	if !p.dead {
 		outcome = p.breaker.judge.outcome(p.ctx, err)
 	}
-	p.breaker.record(p.ctx, p.phase, p.probe, outcome)
+	p.breaker.record(p.ctx, p.phase, p.probe, p.begun, outcome)
 }
 
 // RecordSuccess counts a success of a call that the breaker was not asked about. In the closed state it counts like any
 // other; in others it only shows in the totals.
 func (b *Breaker) RecordSuccess() {
-	b.record(context.Background(), b.current.Load(), 0, patterns.Success)
+	b.record(context.Background(), b.current.Load(), 0, unmeasured, patterns.Success)
 }
 
 // RecordFailure counts err of a call that the breaker was not asked about, as the breaker judges it; nil is a failure
@@ -57,5 +59,5 @@ func (b *Breaker) RecordFailure(err error) {
 	if err != nil {
 		outcome = b.judge.outcome(ctx, err)
 	}
-	b.record(ctx, b.current.Load(), 0, outcome)
+	b.record(ctx, b.current.Load(), 0, unmeasured, outcome)
 }

@@ -5,23 +5,27 @@ import (
 	"time"
 )
 
-// phase is one stay in one state. A call remembers the phase that admitted it; its result moves the state machine only
-// if that phase is still the current one. The fields without a note never change.
+// phase is one stay in one state, under one configuration. A call remembers the phase that admitted it; its result moves
+// the state machine only if the current phase is of the same generation. The fields without a note never change.
 type phase struct {
 	state      State
 	generation uint64
+	settings   *settings
 	since      time.Duration // on the breaker's clock
 	until      time.Duration // Open: when probes may go through
+	reopened   int           // Open, HalfOpen: how often probes have failed since the circuit was closed
+	draw       float64       // Open: of its wait. HalfOpen: of the wait that may follow, so that looking draws nothing
 
-	// Closed: the window of this phase begins with the bucket firstTick, at since.
-	firstTick   uint64
+	// Closed.
+	window      window
 	consecutive atomic.Int64 // failures in a row
-	waiting     atomic.Bool  // the failure rate is reached, but not the minimum of calls: a success can open
+	waiting     atomic.Bool  // a rate is reached, but not the minimum of calls: a success can open
 
 	// HalfOpen: guarded by Breaker.mu.
-	probes    []probe // in flight, the one whose lease ends first at the front
+	probes    []probe // in flight
 	nextProbe uint64
 	successes int
+	slow      int // of the successes
 
 	rejection atomic.Pointer[OpenError] // the last one, for as long as its RetryAfter holds
 }
@@ -32,19 +36,54 @@ type probe struct {
 	lease time.Duration
 }
 
-// settled returns the phase as time alone has made it by now: a probe that outlived its lease failed at that moment, and
-// the circuit opened. It is p itself if nothing has happened.
-func (p *phase) settled(now, recovery time.Duration) *phase {
-	if p.state != HalfOpen || len(p.probes) == 0 || p.probes[0].lease > now {
+// dry reports whether the phase rejects nothing that it would reject.
+func (p *phase) dry() bool { return p.settings.cfg.DryRun && p.state != ForcedOpen }
+
+// failed returns when time alone has ended a half-open phase: a probe has outlived its lease, or the phase its bound.
+func (p *phase) failed(now time.Duration) (at time.Duration, ended bool) {
+	if p.state != HalfOpen {
+		return 0, false
+	}
+	at = now + 1
+	if bound := p.settings.cfg.HalfOpenTimeout; bound > 0 {
+		at = min(at, p.since+bound)
+	}
+	for _, probe := range p.probes {
+		at = min(at, probe.lease)
+	}
+	return at, at <= now
+}
+
+// settled returns the phase as time alone has made it by now. It is p itself if nothing has happened.
+func (p *phase) settled(now time.Duration) *phase {
+	at, ended := p.failed(now)
+	if !ended {
 		return p
 	}
-	at := p.probes[0].lease
-	return &phase{state: Open, generation: p.generation + 1, since: at, until: at + recovery, firstTick: p.firstTick}
+	return p.reopening(at)
 }
 
-func (p *phase) tick(now, bucket time.Duration) uint64 {
-	return p.firstTick + uint64((now-p.since)/bucket)
+// reopening returns the open phase that follows when probes have failed.
+func (p *phase) reopening(at time.Duration) *phase {
+	return &phase{
+		state: Open, generation: p.generation + 1, settings: p.settings, since: at, reopened: p.reopened + 1, draw: p.draw,
+		until: at + p.settings.wait(p.reopened+1, p.draw),
+	}
 }
 
-// span is how many buckets up to tick belong to this phase and are in the window.
-func (p *phase) span(tick uint64) uint64 { return min(buckets, tick-p.firstTick+1) }
+// stateAt derives the state from time: an open circuit that has waited long enough is half-open, whether or not a call
+// has come.
+func (p *phase) stateAt(now time.Duration) State {
+	if p.state == Open && now >= p.until {
+		return HalfOpen
+	}
+	return p.state
+}
+
+// shown hides what a dry run would be in.
+func (p *phase) shown(s State) State {
+	if p.settings.cfg.DryRun && s != ForcedOpen && s != Disabled {
+		return DryRun
+	}
+	return s
+}

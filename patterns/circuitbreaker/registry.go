@@ -3,6 +3,7 @@ package circuitbreaker
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/steadyfx/steady/patterns"
 )
@@ -11,21 +12,30 @@ import (
 // it is safe for concurrent use.
 type Registry struct {
 	shelf *patterns.Shelf[Config, *Breaker]
+
+	backend atomic.Pointer[Backend] // nil: none that anybody has to join
+
+	mu    sync.Mutex
+	leave map[*Breaker]func() // how breakers leave the backend
 }
 
 // NewRegistry makes an empty registry. Breakers are made on demand from configs, all with the same options. A zero
 // configs means [DefaultConfig] for all; mistakes in any of its configurations are returned at once.
 func NewRegistry(configs patterns.Instances[Config], opts ...Option) (*Registry, error) {
-	if configs.Default == (Config{}) {
-		configs.Default = DefaultConfig()
-	}
-	shelf, err := patterns.NewShelf(configs, func(name string, config Config) (*Breaker, error) {
+	shelf, err := patterns.NewShelf(orDefaults(configs), func(name string, config Config) (*Breaker, error) {
 		return New(name, config, opts...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("circuit breakers: %w", err)
 	}
-	return &Registry{shelf: shelf}, nil
+	return &Registry{shelf: shelf, leave: map[*Breaker]func(){}}, nil
+}
+
+func orDefaults(configs patterns.Instances[Config]) patterns.Instances[Config] {
+	if configs.Default == (Config{}) {
+		configs.Default = DefaultConfig()
+	}
+	return configs
 }
 
 // Default returns the process-wide registry, for programs that are not wired by Fx. It uses [DefaultConfig].
@@ -44,12 +54,65 @@ func (r *Registry) Get(name string) (*Breaker, bool) { return r.shelf.Get(name) 
 // caller that relies on its own thresholds should know that they are not in force.
 func (r *Registry) GetOrCreate(name string, config ...Config) (*Breaker, error) {
 	b, err := r.shelf.GetOrCreate(name, config...)
-	if err != nil || len(config) == 0 || b.cfg == config[0].withDefaults() {
+	if err == nil {
+		r.join(b)
+	}
+	if err != nil || len(config) == 0 || b.Config() == config[0].withDefaults() {
 		return b, err
 	}
 	var checks patterns.Checks
-	checks.That(false, "config", "differs from the one that is in force, %+v; give a name one configuration", b.cfg)
+	checks.That(false, "config", "differs from the one that is in force, %+v; give a name one configuration", b.Config())
 	return nil, checks.Err(fmt.Sprintf("circuit breaker %q", name))
+}
+
+// Reconfigure puts other configurations in force: for the breakers that there are, as by [Breaker.Reconfigure], unless
+// they were made from a configuration that GetOrCreate was given, and for those to come. A zero configs means
+// [DefaultConfig] for all. The error lists every mistake in configs, and then nothing has changed.
+func (r *Registry) Reconfigure(configs patterns.Instances[Config]) error {
+	if err := r.shelf.Reconfigure(orDefaults(configs), (*Breaker).Reconfigure); err != nil {
+		return fmt.Errorf("circuit breakers: %w", err)
+	}
+	return nil
+}
+
+// SetBackend shares the state of all breakers, those to come included, through backend in the place of the one before.
+func (r *Registry) SetBackend(backend Backend) {
+	for _, leave := range r.replace(backend) {
+		leave()
+	}
+	for _, b := range r.shelf.All() {
+		r.join(b)
+	}
+}
+
+// replace puts backend in the place of the one before and returns how the breakers leave that.
+func (r *Registry) replace(backend Backend) map[*Breaker]func() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.backend.Store(&backend)
+	if backend == NewMemoryBackend() {
+		r.backend.Store(nil)
+	}
+	leave := r.leave
+	r.leave = map[*Breaker]func(){}
+	return leave
+}
+
+// Close ends what the registry runs in the background, which is nothing unless it has a distributed backend, and returns
+// when it has ended. The breakers go on, and share with nobody.
+func (r *Registry) Close() { r.SetBackend(NewMemoryBackend()) }
+
+// join makes b share through the backend, once.
+func (r *Registry) join(b *Breaker) {
+	if r.backend.Load() == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	backend := r.backend.Load()
+	if _, joined := r.leave[b]; backend != nil && !joined {
+		r.leave[b] = (*backend).join(b)
+	}
 }
 
 // All returns the breakers in the order of their names.

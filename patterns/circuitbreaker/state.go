@@ -1,5 +1,7 @@
 package circuitbreaker
 
+import "fmt"
+
 // State is what a [Breaker] does with calls.
 type State uint8
 
@@ -14,9 +16,12 @@ const (
 	ForcedOpen
 	// Disabled: calls go through and are not counted, until somebody resets the breaker.
 	Disabled
+	// DryRun: calls go through and are counted, and the breaker announces what it would do. It is the state of a breaker
+	// with Config.DryRun; Metrics.DryRunState is the one that it would be in.
+	DryRun
 )
 
-// String returns "closed", "open", "half_open", "forced_open" or "disabled".
+// String returns "closed", "open", "half_open", "forced_open", "disabled" or "dry_run".
 func (s State) String() string {
 	switch s {
 	case Closed:
@@ -29,9 +34,22 @@ func (s State) String() string {
 		return "forced_open"
 	case Disabled:
 		return "disabled"
+	case DryRun:
+		return "dry_run"
 	default:
 		return "unknown"
 	}
+}
+
+// UnmarshalText is the inverse of MarshalText.
+func (s *State) UnmarshalText(text []byte) error {
+	for state := Closed; state <= DryRun; state++ {
+		if state.String() == string(text) {
+			*s = state
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown state of a circuit breaker: %q", text)
 }
 
 // MarshalText returns String, so that snapshots read well as JSON.

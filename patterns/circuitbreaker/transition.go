@@ -2,6 +2,7 @@ package circuitbreaker
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -14,21 +15,36 @@ import (
 func (b *Breaker) admit(ctx context.Context) (*phase, uint64, error) {
 	now := b.now()
 	if ph := b.current.Load(); ph.state == ForcedOpen || ph.state == Open && now < ph.until {
-		return nil, 0, b.reject(ctx, ph, now) // without the lock: an open circuit may see a storm of calls
+		return b.refuse(ctx, ph, now) // without the lock: an open circuit may see a storm of calls
+	}
+	if m, lease := b.prober(); m != nil {
+		if !m.mayProbe(lease) {
+			return b.refuse(ctx, b.current.Load(), now)
+		}
+		now = b.now()
 	}
 	ph, id, admitted := b.tryAdmit(ctx, now)
 	told := false
 	defer func() {
 		if !told && id != 0 { // a listener has ended this goroutine, and there will be no call
-			b.probeReturned(ctx, ph, id, patterns.Ignored)
+			b.probeReturned(ctx, ph, id, patterns.Ignored, false)
 		}
 	}()
 	b.deliver()
 	told = true
 	if !admitted {
-		return nil, 0, b.reject(ctx, ph, now)
+		return b.refuse(ctx, ph, now)
 	}
 	return ph, id, nil
+}
+
+// refuse rejects a call, or lets it through all the same if the circuit only tries what it would do.
+func (b *Breaker) refuse(ctx context.Context, ph *phase, now time.Duration) (*phase, uint64, error) {
+	err := b.reject(ctx, ph, now)
+	if ph.dry() {
+		return ph, 0, nil
+	}
+	return nil, 0, err
 }
 
 func (b *Breaker) tryAdmit(ctx context.Context, now time.Duration) (ph *phase, id uint64, admitted bool) {
@@ -36,15 +52,15 @@ func (b *Breaker) tryAdmit(ctx context.Context, now time.Duration) (ph *phase, i
 	defer b.mu.Unlock()
 	ph = b.settle(ctx, now)
 	if ph.state == Open && now >= ph.until {
-		ph = b.enter(now, &phase{state: HalfOpen})
-		b.announce(ctx, hooks.CircuitHalfOpened{Name: b.name, At: time.Now()})
+		ph = b.enter(now, &phase{state: HalfOpen, reopened: ph.reopened, draw: rand.Float64()})
+		b.announce(ctx, hooks.CircuitHalfOpened{Name: b.name, DryRun: ph.dry(), At: time.Now()})
 	}
 	switch {
 	case ph.state == Closed || ph.state == Disabled:
 		return ph, 0, true
-	case ph.state == HalfOpen && len(ph.probes) < b.cfg.HalfOpenMaxCalls:
+	case ph.state == HalfOpen && len(ph.probes) < ph.settings.cfg.HalfOpenMaxCalls:
 		ph.nextProbe++
-		ph.probes = append(ph.probes, probe{id: ph.nextProbe, lease: now + b.lease})
+		ph.probes = append(ph.probes, probe{id: ph.nextProbe, lease: now + ph.settings.lease})
 		return ph, ph.nextProbe, true
 	default:
 		return ph, 0, false
@@ -54,35 +70,52 @@ func (b *Breaker) tryAdmit(ctx context.Context, now time.Duration) (ph *phase, i
 // settle makes the transition that time alone brings. The caller holds the lock and delivers afterwards.
 func (b *Breaker) settle(ctx context.Context, now time.Duration) *phase {
 	ph := b.current.Load()
-	if settled := ph.settled(now, b.cfg.RecoveryTimeout); settled != ph {
-		return b.enterOpen(ctx, settled.since, 1, 1, ph.successes+1)
+	at, ended := ph.failed(now)
+	if !ended {
+		return ph
 	}
-	return ph
+	return b.reopen(ctx, ph, at, tally{calls: uint64(ph.successes + 1), failures: 1, slow: uint64(ph.slow)})
 }
 
 // probeReturned takes the result of a probe.
-func (b *Breaker) probeReturned(ctx context.Context, ph *phase, id uint64, outcome patterns.Outcome) {
+func (b *Breaker) probeReturned(ctx context.Context, from *phase, id uint64, outcome patterns.Outcome, slow bool) {
 	defer b.deliver()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	if b.settle(ctx, now) != ph {
+	ph := b.settle(ctx, now)
+	if ph.generation != from.generation {
 		return // the result is of an older generation
 	}
 	ph.probes = slices.DeleteFunc(ph.probes, func(p probe) bool { return p.id == id })
 	switch outcome {
 	case patterns.Success:
-		if ph.successes++; ph.successes >= b.cfg.SuccessThreshold {
-			b.enter(now, &phase{state: Closed})
-			b.announce(ctx, hooks.CircuitClosed{Name: b.name, At: time.Now()})
+		ph.successes++
+		if slow {
+			ph.slow++
+		}
+		if ph.successes >= ph.settings.cfg.SuccessThreshold {
+			b.close(ctx, ph, now)
 		}
 	case patterns.Failure:
-		b.enterOpen(ctx, now, 1, 1, ph.successes+1)
+		b.reopen(ctx, ph, now, tally{calls: uint64(ph.successes + 1), failures: 1, slow: uint64(ph.slow)})
 	case patterns.Ignored: // its place is free again, and that is all
 	}
 }
 
-// open trips the circuit, if ph is still the current phase.
+// close ends a half-open phase whose probes have succeeded. If too many of them were slow, it opens the circuit again.
+func (b *Breaker) close(ctx context.Context, ph *phase, now time.Duration) {
+	calls, slow := uint64(ph.successes), uint64(ph.slow)
+	if slow > 0 && atLeast(slow, calls, ph.settings.slowRate) {
+		b.reopen(ctx, ph, now, tally{calls: calls, slow: slow})
+		return
+	}
+	b.enter(now, &phase{state: Closed})
+	b.announce(ctx, hooks.CircuitClosed{Name: b.name, DryRun: ph.dry(), At: time.Now()})
+	b.share(decision{state: Closed})
+}
+
+// open trips the circuit, if it is still in the closed phase ph.
 func (b *Breaker) open(ctx context.Context, ph *phase) {
 	defer b.deliver()
 	b.mu.Lock()
@@ -91,31 +124,36 @@ func (b *Breaker) open(ctx context.Context, ph *phase) {
 		return
 	}
 	now := b.now()
-	tick := ph.tick(now, b.window.bucket)
-	successes, failures := b.window.sum(tick, ph.span(tick))
-	b.enterOpen(ctx, now, int(ph.consecutive.Load()), int(failures), int(successes+failures))
+	next := &phase{state: Open, draw: rand.Float64()}
+	next.until = now + ph.settings.wait(0, next.draw)
+	b.enterOpen(ctx, now, next, int(ph.consecutive.Load()), ph.window.sum(now))
 }
 
-// enterOpen opens the circuit as of the moment at. The caller holds the lock and delivers afterwards.
-func (b *Breaker) enterOpen(ctx context.Context, at time.Duration, consecutive, failures, calls int) *phase {
-	ph := b.enter(at, &phase{state: Open, until: at + b.cfg.RecoveryTimeout})
+// reopen opens the circuit because of its probes, as of the moment at.
+func (b *Breaker) reopen(ctx context.Context, ph *phase, at time.Duration, t tally) *phase {
+	return b.enterOpen(ctx, at, ph.reopening(at), int(t.failures), t)
+}
+
+// enterOpen makes next, an open phase, the current one. The caller holds the lock and delivers afterwards.
+func (b *Breaker) enterOpen(ctx context.Context, at time.Duration, next *phase, consecutive int, t tally) *phase {
+	b.enter(at, next)
 	b.announce(ctx, hooks.CircuitOpened{
-		Name: b.name, Consecutive: consecutive, Failures: failures, Calls: calls,
-		RetryAfter: max(0, ph.until-b.now()), At: time.Now(),
+		Name: b.name, Consecutive: consecutive, Failures: int(t.failures), Slow: int(t.slow), Calls: int(t.calls),
+		RetryAfter: max(0, next.until-b.now()), DryRun: next.dry(), At: time.Now(),
 	})
-	return ph
+	b.share(decision{state: Open, until: next.until, reopened: next.reopened})
+	return next
 }
 
 // enter makes next the current phase. The caller holds the lock.
 func (b *Breaker) enter(at time.Duration, next *phase) *phase {
 	last := b.current.Load()
-	next.generation = last.generation + 1
-	next.since = at
-	next.firstTick = last.firstTick
-	if last.state == Closed {
-		next.firstTick = last.tick(at, b.window.bucket) + 1 // a bucket that no earlier phase has counted in
+	next.generation, next.settings, next.since = last.generation+1, last.settings, at
+	if next.state == Closed {
+		next.window = newWindow(next.settings.cfg, at, &b.retired)
 	}
 	b.current.Store(next)
+	last.window.end(at)
 	return next
 }
 
@@ -145,6 +183,7 @@ func (b *Breaker) force(next *phase, announced hooks.Event) {
 	if last != next.state {
 		b.announce(ctx, announced)
 	}
+	b.share(decision{state: next.state, byHand: true})
 }
 
 // rejectionStep is how exact RetryAfter is. Within it, rejections share one error value and cost no allocation.
@@ -153,17 +192,18 @@ const rejectionStep = 10 * time.Millisecond
 func (b *Breaker) reject(ctx context.Context, ph *phase, now time.Duration) error {
 	b.rejected.Add(1)
 	var wait time.Duration
-	if ph.state == Open {
+	state := ph.stateAt(now)
+	if state == Open {
 		wait = (ph.until - now + rejectionStep - 1).Truncate(rejectionStep)
 	}
 	err := ph.rejection.Load()
-	if err == nil || err.RetryAfter != wait {
-		err = &OpenError{Name: b.name, State: ph.state, RetryAfter: wait}
+	if err == nil || err.RetryAfter != wait || err.State != state {
+		err = &OpenError{Name: b.name, State: state, RetryAfter: wait}
 		ph.rejection.Store(err)
 	}
 	if b.bus.Wanted(hooks.CircuitRejected{}) {
 		hooks.Emit(ctx, b.bus, hooks.CircuitRejected{
-			Name: b.name, State: ph.state.String(), RetryAfter: wait, At: time.Now(),
+			Name: b.name, State: state.String(), RetryAfter: wait, DryRun: ph.dry(), At: time.Now(),
 		})
 	}
 	return err

@@ -5,81 +5,120 @@ import (
 	"time"
 )
 
+// window is what the rates of a closed phase look at: one of its two is not nil.
+type window struct {
+	time  *timeWindow
+	calls *callWindow
+}
+
+// result is what a window is told of a call.
+type result struct {
+	failed, slow bool
+	took         time.Duration // 0 unless durations are measured
+}
+
+// tally is what a window holds.
+type tally struct {
+	calls, failures, slow uint64
+	took, longest         time.Duration
+}
+
+// The kinds of a result, as an index.
 const (
-	buckets  = 30 // that a window is divided into
-	ringSize = 32 // a power of two above buckets, so that a slot is reused only after it has left the window
-
-	countBits = 36
-	countMask = 1<<countBits - 1
-	tickBits  = 64 - countBits
-	tickMask  = 1<<tickBits - 1
-
-	lateTicks = 1024 // how much later than its bucket a result may come and still be told from a new round of the ring
+	succeeded = iota
+	failed
+	kinds
 )
 
-// window counts successes and failures in time buckets without a lock. Each slot of the ring is one word that holds
-// both the number of its bucket (its tick) and the count, so that counting, and emptying a slot for a new bucket, are
-// one atomic operation each and no count can land in a bucket that it does not belong to.
-type window struct {
-	bucket time.Duration
-	ring   [ringSize]struct{ succeeded, failed atomic.Uint64 }
-
-	// What was counted in buckets that have been emptied since.
-	retiredSuccesses, retiredFailures atomic.Uint64
+func (r result) kind() int {
+	if r.failed {
+		return failed
+	}
+	return succeeded
 }
 
-func (w *window) success(tick uint64) {
-	count(&w.ring[tick%ringSize].succeeded, tick, &w.retiredSuccesses)
+// totals counts what is in no window (any more).
+type totals struct {
+	results [kinds]atomic.Int64
+	slow    atomic.Int64
 }
-func (w *window) failure(tick uint64) { count(&w.ring[tick%ringSize].failed, tick, &w.retiredFailures) }
 
-// count adds one to slot for the bucket tick. A result so late that its slot belongs to a newer bucket goes to retired.
-func count(slot *atomic.Uint64, tick uint64, retired *atomic.Uint64) {
-	tag := tick << countBits
-	for {
-		old := slot.Load()
-		if old&^countMask == tag {
-			if slot.Add(1)&^countMask == tag {
-				return
-			}
-			slot.Add(^uint64(0)) // the slot was reused between the two: undo
-			retired.Add(1)
-			return
-		}
-		if ahead := (old>>countBits - tick) & tickMask; ahead < lateTicks && old&countMask != 0 {
-			retired.Add(1)
-			return
-		}
-		if slot.CompareAndSwap(old, tag|1) {
-			retired.Add(old & countMask)
-			return
-		}
+func (t *totals) add(r result) {
+	t.results[r.kind()].Add(1)
+	if r.slow {
+		t.slow.Add(1)
 	}
 }
 
-// sum returns the counts of the last span buckets, the one of tick included.
-func (w *window) sum(tick, span uint64) (successes, failures uint64) {
-	for i := range w.ring {
-		slot := &w.ring[i]
-		successes += within(slot.succeeded.Load(), tick, span)
-		failures += within(slot.failed.Load(), tick, span)
-	}
-	return successes, failures
+// counts is a reading of totals.
+type counts struct {
+	results [kinds]int64
+	slow    int64
 }
 
-func within(word, tick, span uint64) uint64 {
-	if age := (tick - word>>countBits) & tickMask; age >= span {
-		return 0
+// newWindow returns the empty window of a phase that begins now.
+func newWindow(cfg Config, now time.Duration, retired *totals) window {
+	if cfg.SlidingWindowCalls > 0 {
+		return window{calls: newCallWindow(cfg.SlidingWindowCalls, cfg.SlowCallDuration > 0, retired)}
 	}
-	return word & countMask
+	return window{time: newTimeWindow(now, cfg.SlidingWindow, cfg.SlowCallDuration, retired)}
 }
 
-// totals returns everything that was ever counted.
-func (w *window) totals() (successes, failures uint64) {
-	successes, failures = w.retiredSuccesses.Load(), w.retiredFailures.Load()
-	for i := range w.ring {
-		successes += w.ring[i].succeeded.Load() & countMask
-		failures += w.ring[i].failed.Load() & countMask
+// add counts a result at the moment now.
+func (w *window) add(now time.Duration, r result) {
+	if w.time != nil {
+		w.time.add(now, r)
+	} else {
+		w.calls.add(r)
 	}
-	return successes, failures
+}
+
+// sum returns what is in the window at the moment now.
+func (w *window) sum(now time.Duration) tally {
+	switch {
+	case w.time != nil:
+		return w.time.sum(now)
+	case w.calls != nil:
+		return w.calls.sum()
+	default:
+		return tally{}
+	}
+}
+
+// end moves everything to the totals, and sees to it that results that are still on their way go there too.
+func (w *window) end(now time.Duration) {
+	switch {
+	case w.time != nil:
+		w.time.end(now)
+	case w.calls != nil:
+		w.calls.end()
+	}
+}
+
+// counted returns what was counted and is not in the totals.
+func (w *window) counted() counts {
+	switch {
+	case w.time != nil:
+		return w.time.counted()
+	case w.calls != nil:
+		return w.calls.counted()
+	default:
+		return counts{}
+	}
+}
+
+// reshaped ends w and returns a window for another configuration that holds what w held. If the kind of window is another
+// one, it is empty: a count knows no time, and the other way round.
+func (w *window) reshaped(cfg Config, now time.Duration, retired *totals) window {
+	next := newWindow(cfg, now, retired)
+	switch {
+	case w.time != nil && next.time != nil:
+		next.time.start = w.time.start
+		w.time.moveTo(next.time, now)
+	case w.calls != nil && next.calls != nil:
+		w.calls.moveTo(next.calls)
+	default:
+		w.end(now)
+	}
+	return next
 }

@@ -6,31 +6,33 @@ import (
 )
 
 func TestLateResultDoesNotEmptyANewerBucket(t *testing.T) {
-	var w window
+	var retired totals
+	w := newTimeWindow(0, buckets, 0, &retired) // buckets of a nanosecond
 	const late = 7
 	for range 3 {
-		w.success(late + ringSize) // the same slot, one round later
+		w.add(late+ringSize, result{}) // the same slot, one round later
 	}
-	w.success(late)
-	if successes, _ := w.sum(late+ringSize, buckets); successes != 3 {
-		t.Errorf("%d results in the bucket, want 3", successes)
+	w.add(late, result{})
+	if got := w.sum(late + ringSize); got.calls != 3 {
+		t.Errorf("%d results in the bucket, want 3", got.calls)
 	}
-	if successes, _ := w.totals(); successes != 4 {
-		t.Errorf("%d results in total, want 4", successes)
+	if got := w.counted().results[succeeded] + retired.results[succeeded].Load(); got != 4 {
+		t.Errorf("%d results in total, want 4", got)
 	}
 }
 
 func TestBucketNumbersMayWrap(t *testing.T) {
-	var w window
-	const last = uint64(1)<<tickBits - 1
-	w.failure(last)
-	w.failure(last + 1)
-	w.success(last + 2)
-	if successes, failures := w.sum(last+2, buckets); successes != 1 || failures != 2 {
-		t.Errorf("got %d and %d", successes, failures)
+	var retired totals
+	w := newTimeWindow(0, buckets, 0, &retired)
+	const last = 1<<tickBits - 1
+	w.add(last, result{failed: true})
+	w.add(last+1, result{failed: true})
+	w.add(last+2, result{})
+	if got := w.sum(last + 2); got.calls != 3 || got.failures != 2 {
+		t.Errorf("got %+v", got)
 	}
-	if successes, failures := w.sum(last+2, 2); successes != 1 || failures != 1 {
-		t.Errorf("within two buckets: got %d and %d", successes, failures)
+	if got := w.sum(last + buckets); got.calls != 2 || got.failures != 1 {
+		t.Errorf("when the first has left: got %+v", got)
 	}
 }
 
