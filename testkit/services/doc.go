@@ -1,10 +1,11 @@
-// Package services starts the real servers that tests of stores need: a Redis and a PostgreSQL, each with a port of
-// the loopback interface and a temporary folder of its own.
+// Package services starts the real servers that tests of stores need: a Redis, a PostgreSQL and a MariaDB, each with a
+// port of the loopback interface and a temporary folder of its own.
 //
-// [Redis] and [Postgres] are for tests: they end with the test, and the test can kill, restart, pause and resume them
-// to see what its own code does then. [StartRedis] and [StartPostgres] are the same for TestMain and for programs.
+// [Redis], [Postgres] and [MySQL] are for tests: they end with the test, and the test can kill, restart, pause and
+// resume them to see what its own code does then. [StartRedis], [StartPostgres] and [StartMySQL] are the same for
+// TestMain and for programs.
 //
-// A test uses a server that already runs if the environment names it, in STEADY_TEST_REDIS_URL or
-// STEADY_TEST_POSTGRES_URL. Where a server is not installed, the test is skipped with the remedy as its message; with
+// A test uses a server that already runs if the environment names it, in STEADY_TEST_REDIS_URL, STEADY_TEST_POSTGRES_URL
+// or STEADY_TEST_MYSQL_URL. Where a server is not installed, the test is skipped with the remedy as its message; with
 // STEADY_TEST_REQUIRE_SERVICES=1 it fails.
 package services

@@ -37,6 +37,3 @@ type command struct {
 	args    []string
 	as      *account // nil: the account of this program
 }
-
-// account is a user of the system.
-type account struct{ user, group uint32 }

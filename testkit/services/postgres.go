@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,7 +44,7 @@ func preparePostgres(ctx context.Context, folder, addr string) (command, error) 
 	if err != nil {
 		return command{}, err
 	}
-	as, err := postgresAccount()
+	as, err := unprivileged("postgres")
 	if err != nil {
 		return command{}, err
 	}
@@ -112,27 +111,6 @@ func newestFirst(versions string) []string {
 	return folders
 }
 
-// postgresAccount returns the account to run PostgreSQL as, nil for the present one.
-func postgresAccount() (*account, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("services: PostgreSQL refuses to run as root, and there is no user postgres for it;"+
-			" add it (useradd --system postgres) or be another user: %w", err)
-	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("services: id of the user postgres: %w", err)
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("services: group of the user postgres: %w", err)
-	}
-	return &account{user: uint32(uid), group: uint32(gid)}, nil
-}
-
 // initialize makes the data folder inside a folder that it gives to the account.
 func initialize(ctx context.Context, initdb, data, password string, as *account) error {
 	folder := filepath.Dir(data)
@@ -140,12 +118,8 @@ func initialize(ctx context.Context, initdb, data, password string, as *account)
 	if err := os.WriteFile(passwordFile, []byte(password), 0o600); err != nil {
 		return fmt.Errorf("services: %w", err)
 	}
-	if as != nil {
-		for _, name := range []string{folder, passwordFile} {
-			if err := os.Chown(name, int(as.user), int(as.group)); err != nil {
-				return fmt.Errorf("services: %w", err)
-			}
-		}
+	if err := as.own(folder, passwordFile); err != nil {
+		return err
 	}
 	err := runToEnd(ctx, folder, command{program: initdb, as: as, args: []string{
 		"-D", data, "-U", postgresUser, "--pwfile", passwordFile, "-A", "scram-sha-256",

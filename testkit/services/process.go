@@ -18,8 +18,9 @@ const (
 // ends with the process that started it even if that crashes, and only the folder stays. Its methods must not be called
 // at the same time.
 type Process struct {
-	// URL is what clients connect with: redis://127.0.0.1:PORT/0 or
-	// postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE?sslmode=disable.
+	// URL is what clients connect with: redis://127.0.0.1:PORT/0,
+	// postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE?sslmode=disable or mysql://USER:PASSWORD@127.0.0.1:PORT/DATABASE
+	// (see [MySQLDSN]).
 	URL string
 
 	kind   kind

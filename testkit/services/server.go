@@ -23,8 +23,9 @@ type TB interface {
 // Server is a server for one test. What goes wrong in a method ends the test, so call them from the test's goroutine
 // and one at a time.
 type Server struct {
-	// URL is what clients connect with: redis://127.0.0.1:PORT/0 or
-	// postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE?sslmode=disable, or what the environment says.
+	// URL is what clients connect with: redis://127.0.0.1:PORT/0,
+	// postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE?sslmode=disable or mysql://USER:PASSWORD@127.0.0.1:PORT/DATABASE
+	// (see [MySQLDSN]), or what the environment says.
 	URL string
 
 	tb      TB
@@ -43,6 +44,12 @@ func Redis(tb TB) *Server {
 func Postgres(tb TB) *Server {
 	tb.Helper()
 	return serve(tb, postgresKind)
+}
+
+// MySQL returns a MariaDB, with a database and a user who may do everything. It ends with the test.
+func MySQL(tb TB) *Server {
+	tb.Helper()
+	return serve(tb, mysqlKind)
 }
 
 func serve(tb TB, k kind) *Server {

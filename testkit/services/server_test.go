@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -49,6 +50,23 @@ func (c postgresConn) get(ctx context.Context) (value string, err error) {
 	return value, err
 }
 
+type mysqlConn struct{ db *sql.DB }
+
+func (c mysqlConn) ping(ctx context.Context) error { return c.db.PingContext(ctx) }
+
+func (c mysqlConn) put(ctx context.Context, value string) error {
+	if _, err := c.db.ExecContext(ctx, "CREATE TABLE stored (value TEXT)"); err != nil {
+		return err
+	}
+	_, err := c.db.ExecContext(ctx, "INSERT INTO stored VALUES (?)", value)
+	return err
+}
+
+func (c mysqlConn) get(ctx context.Context) (value string, err error) {
+	err = c.db.QueryRowContext(ctx, "SELECT value FROM stored").Scan(&value)
+	return value, err
+}
+
 func dialRedis(t *testing.T, address string) conn {
 	t.Helper()
 	options, err := redis.ParseURL(address)
@@ -80,6 +98,24 @@ func dialPostgres(t *testing.T, address string) conn {
 	return postgresConn{c}
 }
 
+func dialMySQL(t *testing.T, address string) conn {
+	t.Helper()
+	dsn, err := MySQLDSN(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return mysqlConn{db}
+}
+
 var each = []struct {
 	kind  kind
 	serve func(TB) *Server
@@ -88,6 +124,7 @@ var each = []struct {
 }{
 	{redisKind, Redis, StartRedis, dialRedis},
 	{postgresKind, Postgres, StartPostgres, dialPostgres},
+	{mysqlKind, MySQL, StartMySQL, dialMySQL},
 }
 
 // own makes the test start its servers, whatever the environment names.
