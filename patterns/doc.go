@@ -8,5 +8,6 @@
 //
 // Every error that a policy makes satisfies errors.Is(err, [ErrResilience]) and has a machine code, which [Code]
 // finds. An error that means "the operation was not run" also satisfies errors.Is(err, [ErrRejected]). Errors of the
-// operation itself are passed on as they are, or wrapped so that errors.Is and errors.As still find them.
+// operation itself are passed on as they are, or wrapped so that errors.Is and errors.As still find them. [RetryIn]
+// finds when it makes sense to come again.
 package patterns

@@ -18,6 +18,12 @@ func TestAnswersAtOnceCostNoAllocation(t *testing.T) {
 	full := newWindow(t, ratelimit.WindowConfig{Limit: 1, Period: time.Hour})
 	empty.TryAcquire()
 	full.TryAcquire()
+	counter := newCounter(t, ratelimit.WindowConfig{Limit: 1 << 20, Period: time.Hour})
+	over := newCounter(t, ratelimit.WindowConfig{Limit: 1, Period: time.Hour})
+	over.TryAcquire()
+	shared := newDistributed(t, ratelimit.DistributedConfig{Limit: 1, Period: time.Hour}, newBackend(t))
+	shared.TryAcquireN(1)
+	shared.TryAcquire()
 	keyed := newKeyed(t, ratelimit.KeyedConfig{Limit: 1, Period: time.Hour, Burst: 1500})
 	composed := patterns.Compose(free, free)
 	for name, run := range map[string]func(){
@@ -32,6 +38,9 @@ func TestAnswersAtOnceCostNoAllocation(t *testing.T) {
 		"window execute": func() { _ = window.Execute(t.Context(), noop) },
 		"keyed":          func() { keyed.TryAcquire("ada") }, // allowed, and then denied
 		"full window":    func() { full.TryAcquire() },
+		"counter":        func() { _ = counter.Execute(t.Context(), noop) },
+		"full counter":   func() { over.TryAcquire() },
+		"known denial":   func() { shared.TryAcquire() },
 	} {
 		if n := testing.AllocsPerRun(1000, run); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
@@ -42,7 +51,8 @@ func TestAnswersAtOnceCostNoAllocation(t *testing.T) {
 func TestRefusalCostsOneAllocation(t *testing.T) {
 	empty := newBucket(t, ratelimit.Config{Limit: 1, Period: time.Hour, MaxWait: -1})
 	full := newWindow(t, ratelimit.WindowConfig{Limit: 1, Period: time.Hour, MaxWait: -1})
-	for _, l := range []ratelimit.Limiter{empty, full} {
+	over := newCounter(t, ratelimit.WindowConfig{Limit: 1, Period: time.Hour, MaxWait: -1})
+	for _, l := range []ratelimit.Limiter{empty, full, over} {
 		l.TryAcquire()
 		if n := testing.AllocsPerRun(1000, func() { _ = l.Acquire(t.Context()) }); n != 1 {
 			t.Errorf("%T: %v allocations, want the error alone", l, n)

@@ -14,6 +14,8 @@ func BenchmarkTryAcquire(b *testing.B) {
 	empty.TryAcquire()
 	full := newWindow(b, ratelimit.WindowConfig{Limit: 1, Period: 24 * time.Hour})
 	full.TryAcquire()
+	over := newCounter(b, ratelimit.WindowConfig{Limit: 1, Period: 24 * time.Hour})
+	over.TryAcquire()
 	for _, bm := range []struct {
 		name string
 		l    ratelimit.Limiter
@@ -22,6 +24,8 @@ func BenchmarkTryAcquire(b *testing.B) {
 		{"token/denied", empty},
 		{"window/allowed", newWindow(b, ratelimit.WindowConfig{Limit: 1000, Period: time.Microsecond})},
 		{"window/denied", full},
+		{"counter/allowed", newCounter(b, ratelimit.WindowConfig{Limit: 1 << 20, Period: 5 * time.Millisecond})},
+		{"counter/denied", over},
 	} {
 		b.Run(bm.name+"/serial", func(b *testing.B) {
 			b.ReportAllocs()
@@ -60,6 +64,23 @@ func BenchmarkKeyed(b *testing.B) {
 			}
 		})
 	})
+}
+
+// What a limiter adds to its store, and what a denial costs of which it knows.
+func BenchmarkDistributed(b *testing.B) {
+	store := newBackend(b).Store
+	denied := newDistributed(b, ratelimit.DistributedConfig{Limit: 1, Period: 24 * time.Hour}, store)
+	denied.TryAcquireN(1)
+	allowed := newDistributed(b, ratelimit.DistributedConfig{Limit: 1e6, Period: time.Millisecond, Burst: 1 << 30},
+		newBackend(b).Store)
+	for name, d := range map[string]*ratelimit.Distributed{"allowed": allowed, "denied": denied} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				d.TryAcquire()
+			}
+		})
+	}
 }
 
 func BenchmarkExecute(b *testing.B) {

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -27,12 +28,15 @@ const (
 	maxPeriod = 366 * 24 * time.Hour
 )
 
-// Validate reports everything that is wrong with c, zero fields included: it judges a complete configuration.
+// Validate reports everything that is wrong with c, zero fields included but for Burst, where zero means Limit: it
+// judges a complete configuration.
 func (c Config) Validate() error {
 	var checks patterns.Checks
 	checkRate(&checks, c.Limit, maxLimit, c.Period)
-	checks.That(c.Burst >= 1 && c.Burst <= maxLimit, "burst", "must be from 1 to %d, got %d", maxLimit, c.Burst)
+	checks.That(c.Burst >= 0 && c.Burst <= maxLimit, "burst", "must be from 1 to %d, or 0 for limit, got %d",
+		maxLimit, c.Burst)
 	if checks.Err("") == nil {
+		c.Burst = cmp.Or(c.Burst, c.Limit)
 		most := int64(maxPeriod / c.interval())
 		checks.That(int64(c.Burst) <= most, "burst", "must be refilled in %v, which at this rate are %d; got %d",
 			maxPeriod, most, c.Burst)
@@ -60,9 +64,9 @@ func (c Config) interval() time.Duration {
 	return (c.Period + limit - 1) / limit
 }
 
-// WindowConfig bounds a [SlidingWindow].
+// WindowConfig bounds a [SlidingWindow] or a [SlidingCounter].
 type WindowConfig struct {
-	Limit  int           `koanf:"limit"`  // calls in any window, at most 1,048,576, of 8 bytes each; zero: 100
+	Limit  int           `koanf:"limit"`  // calls in a window, at most 1,048,576; zero: 100
 	Period time.Duration `koanf:"period"` // length of the window; zero: 1 s
 
 	// MaxWait is how long a call waits at most; zero: as long as its context lives; negative: not at all.

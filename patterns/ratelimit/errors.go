@@ -19,6 +19,8 @@ var ErrLimited = errors.New("refused by a rate limiter")
 // errors.Is(err, [patterns.ErrRejected]) and errors.Is(err, [patterns.ErrResilience]).
 type LimitedError struct {
 	Name       string        // of the limiter
+	Limit      int           // calls in each Period that it allows; 0 if it is not of so many
+	Period     time.Duration // 0 as well
 	RetryAfter time.Duration // until the call could be made, as things stood; 0 when unknown
 }
 
@@ -37,6 +39,16 @@ func (e *LimitedError) Is(target error) bool {
 
 // Code returns [CodeLimited].
 func (e *LimitedError) Code() string { return CodeLimited }
+
+// RetryIn returns RetryAfter, if it is known. See [patterns.RetryIn].
+func (e *LimitedError) RetryIn() (wait time.Duration, known bool) {
+	return e.RetryAfter, e.RetryAfter > 0
+}
+
+// RateLimit describes the limit that is used up.
+func (e *LimitedError) RateLimit() patterns.RateLimit {
+	return patterns.RateLimit{Name: e.Name, Quota: e.Limit, Window: e.Period, Reset: e.RetryAfter}
+}
 
 // CanceledError says that the context of a call ended before a rate limiter let the call through. It satisfies
 // errors.Is(err, [patterns.ErrRejected]), errors.Is(err, [patterns.ErrResilience]), and errors.Is for the error and the
@@ -71,11 +83,5 @@ func (e *CanceledError) Code() string { return patterns.CodeResilience }
 // canceled counts and returns the error of a call whose context has ended.
 func (t *tally) canceled(ctx context.Context, name string, waited time.Duration) error {
 	t.denied.Add(1)
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		err = cause
-	} else {
-		err = fmt.Errorf("%w: %w", err, cause)
-	}
-	return &CanceledError{Name: name, Waited: waited, Err: err}
+	return &CanceledError{Name: name, Waited: waited, Err: patterns.Ended(ctx)}
 }

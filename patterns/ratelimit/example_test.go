@@ -8,6 +8,7 @@ import (
 
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/ratelimit"
+	"github.com/steadyfx/steady/stores/memstore"
 )
 
 func Example() {
@@ -46,6 +47,19 @@ func ExampleSlidingWindow() {
 	// false 3
 }
 
+func ExampleSlidingCounter() {
+	imports, err := ratelimit.NewSlidingCounter("imports", ratelimit.WindowConfig{Limit: 1_000_000, Period: time.Hour})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(imports.TryAcquireN(999_999), imports.Available())
+	fmt.Println(imports.TryAcquireN(2), imports.Available())
+	// Output:
+	// true 1
+	// false 1
+}
+
 func ExampleTokenBucket_Reserve() {
 	exports, err := ratelimit.NewTokenBucket("exports", ratelimit.Config{Limit: 1, Period: time.Minute, Burst: 5})
 	if err != nil {
@@ -63,6 +77,32 @@ func ExampleTokenBucket_Reserve() {
 	// Output:
 	// 0s 0
 	// 5
+}
+
+// Two replicas share a limit through a store: here one in memory, in production one in Redis.
+func ExampleDistributed() {
+	store, err := memstore.NewRateLimit(memstore.RateLimitConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		mails, err := ratelimit.NewDistributed("mails", ratelimit.DistributedConfig{
+			Limit: 3, Period: time.Hour, MaxWait: -1, Fail: ratelimit.FailClosed,
+		}, store)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for range 2 {
+			fmt.Println(errors.Is(mails.Acquire(context.Background()), ratelimit.ErrLimited))
+		}
+	}
+	// Output:
+	// false
+	// false
+	// false
+	// true
 }
 
 func ExampleKeyed() {

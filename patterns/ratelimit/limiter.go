@@ -2,10 +2,12 @@ package ratelimit
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/patterns"
 )
 
 // Limiter says which calls may be made now. All limiters of this package are safe for concurrent use.
@@ -59,6 +61,16 @@ func (t *tally) stats(name string, limit int, period time.Duration) Stats {
 	}
 	s.Total = s.Allowed + s.Denied
 	return s
+}
+
+// checkN returns the error of a call for n where there can be at most so many at once.
+func checkN(name string, n int, field string, most int) error {
+	if n >= 1 && n <= most {
+		return nil
+	}
+	var checks patterns.Checks
+	checks.That(false, "n", "must be from 1 to %s, which is %d, got %d", field, most, n)
+	return checks.Err(fmt.Sprintf("rate limiter %q", name))
 }
 
 // announce tells of a refused call. The delay is only asked for if somebody listens: refusing must stay cheap.

@@ -218,16 +218,18 @@ func TestStatsCountEveryAnswer(t *testing.T) {
 		time.Sleep(400 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 		defer cancel()
-		if err := l.Acquire(ctx); err != nil { // waits 100 or 600 ms
+		if err := l.Acquire(ctx); err != nil {
 			t.Error(err)
 		}
 		s := l.Stats()
-		wait := 600 * time.Millisecond
-		if _, ok := l.(*ratelimit.TokenBucket); ok {
-			wait = 100 * time.Millisecond
-		}
-		want := ratelimit.Stats{
-			Name: "api", Limit: 2, Period: time.Second, Total: 5, Allowed: 3, Denied: 2, TotalWait: wait,
+		want := ratelimit.Stats{Name: "api", Limit: 2, Period: time.Second, Total: 5, Allowed: 3, Denied: 2}
+		switch l.(type) {
+		case *ratelimit.TokenBucket:
+			want.TotalWait = 100 * time.Millisecond
+		case *ratelimit.SlidingWindow:
+			want.TotalWait = 600 * time.Millisecond
+		case *ratelimit.SlidingCounter:
+			want.TotalWait, want.Period = 350*time.Millisecond, time.Second/2
 		}
 		if s != want {
 			t.Errorf("got %+v, want %+v", s, want)
@@ -258,6 +260,52 @@ func TestPolicyRunsTheOperationOnceAndPassesItsError(t *testing.T) {
 			t.Errorf("got %+v", e)
 		}
 	})
+}
+
+func TestLimitersTellWhatIsLeft(t *testing.T) {
+	each(t, 3, 0, func(t *testing.T, l limiter) {
+		for left := 3; left >= 0; left-- {
+			got := l.RateLimit()
+			if want := l.Stats(); got.Name != "api" || got.Quota != 3 || got.Window != want.Period || got.Remaining != left ||
+				(got.Reset > 0) != (left == 0) {
+				t.Errorf("with %d left: %+v", left, got)
+			}
+			l.TryAcquire()
+		}
+		time.Sleep(l.RateLimit().Reset - 1)
+		if got := l.RateLimit(); got.Remaining != 0 || got.Reset != 1 || l.TryAcquire() {
+			t.Errorf("a moment before there is more: %+v", got)
+		}
+		time.Sleep(time.Nanosecond)
+		if got := l.RateLimit(); got.Remaining == 0 || got.Reset != 0 || !l.TryAcquire() {
+			t.Errorf("when there is more: %+v", got)
+		}
+	})
+	each(t, 1, 0, func(t *testing.T, l limiter) {
+		l.TryAcquire()
+		c := call(func() error { return l.Acquire(t.Context()) })
+		if got := l.RateLimit(); got.Remaining != 0 || got.Reset != 2*time.Second {
+			t.Errorf("behind one that waits: %+v", got)
+		}
+		<-c.ended
+	})
+}
+
+func TestRefusalDescribesTheLimit(t *testing.T) {
+	each(t, 1, -1, func(t *testing.T, l limiter) {
+		l.TryAcquire()
+		e := limited(t, l.Acquire(t.Context()))
+		want := patterns.RateLimit{Name: "api", Quota: 1, Window: l.Stats().Period, Reset: time.Second}
+		if got := e.RateLimit(); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if wait, known := patterns.RetryIn(e); wait != time.Second || !known {
+			t.Errorf("to be retried in %v, %v", wait, known)
+		}
+	})
+	if _, known := patterns.RetryIn(&ratelimit.LimitedError{Name: "x"}); known {
+		t.Error("who does not know when to come again says so")
+	}
 }
 
 // Pitfalls 20 and 38: zero and nonsense must not become a division by zero when a call comes.
@@ -295,6 +343,14 @@ func TestPitfall20ConfigurationIsCheckedAndCompleted(t *testing.T) {
 	} {
 		check(t, tt.name, tt.want, func() error { _, err := ratelimit.NewSlidingWindow("api", tt.cfg); return err })
 	}
+	check(t, "counter", "limit", func() error {
+		_, err := ratelimit.NewSlidingCounter("api", ratelimit.WindowConfig{Limit: -1})
+		return err
+	})
+	check(t, "name", "name", func() error {
+		_, err := ratelimit.NewSlidingCounter("", ratelimit.WindowConfig{})
+		return err
+	})
 	check(t, "name", "name", func() error { _, err := ratelimit.NewTokenBucket("", ratelimit.Config{}); return err })
 	check(t, "name", "name", func() error {
 		_, err := ratelimit.NewSlidingWindow("", ratelimit.WindowConfig{})

@@ -40,6 +40,15 @@ func newWindow(tb fataler, cfg ratelimit.WindowConfig, opts ...ratelimit.Option)
 	return w
 }
 
+func newCounter(tb fataler, cfg ratelimit.WindowConfig, opts ...ratelimit.Option) *ratelimit.SlidingCounter {
+	tb.Helper()
+	c, err := ratelimit.NewSlidingCounter("api", cfg, opts...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
 func newKeyed(tb fataler, cfg ratelimit.KeyedConfig, opts ...ratelimit.Option) *ratelimit.Keyed {
 	tb.Helper()
 	k, err := ratelimit.NewKeyed("api", cfg, opts...)
@@ -49,16 +58,25 @@ func newKeyed(tb fataler, cfg ratelimit.KeyedConfig, opts ...ratelimit.Option) *
 	return k
 }
 
-// limiter is what both limiters have in common.
+// limiter is what all limiters have in common.
 type limiter interface {
 	ratelimit.Limiter
 	patterns.Layer
 	patterns.Composer
 	patterns.Sequential
 	Name() string
+	RateLimit() patterns.RateLimit
 }
 
-// each runs test in a bubble with both limiters, of so many calls a second and no further burst.
+// several is a limiter that can be asked for several calls at once.
+type several interface {
+	limiter
+	TryAcquireN(n int) bool
+	AcquireN(ctx context.Context, n int) error
+}
+
+// each runs test in a bubble with all limiters, of so many calls a second and no further burst. A sliding counter has
+// forgotten a call after two periods, so one of its periods is half a second.
 func each(t *testing.T, limit int, maxWait time.Duration, test func(*testing.T, limiter), opts ...ratelimit.Option) {
 	for name, build := range map[string]func(*testing.T) limiter{
 		"token bucket": func(t *testing.T) limiter {
@@ -66,6 +84,9 @@ func each(t *testing.T, limit int, maxWait time.Duration, test func(*testing.T, 
 		},
 		"sliding window": func(t *testing.T) limiter {
 			return newWindow(t, ratelimit.WindowConfig{Limit: limit, Period: time.Second, MaxWait: maxWait}, opts...)
+		},
+		"sliding counter": func(t *testing.T) limiter {
+			return newCounter(t, ratelimit.WindowConfig{Limit: limit, Period: time.Second / 2, MaxWait: maxWait}, opts...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,12 +14,13 @@ import (
 	"github.com/steadyfx/steady/patterns/ratelimit"
 )
 
-// model is a token bucket, or a sliding window, written down plainly: what it holds at a moment, and who waits.
+// model is a limiter written down plainly: what it holds at a moment, and who waits.
 type model struct {
 	now  time.Time
 	room func(n int) time.Duration // until n calls could be made if nobody waited
 	take func(n int)
 	pass func(time.Duration)
+	keep func() (restore func()) // for a look at what would be
 	line []*party
 
 	allowed, denied uint64
@@ -45,6 +47,7 @@ func newTokens(interval time.Duration, burst int) *model {
 		room: func(n int) time.Duration { return max(0, time.Duration(n)*interval-level) },
 		take: func(n int) { level -= time.Duration(n) * interval },
 		pass: func(d time.Duration) { level = min(most, level+d) },
+		keep: func() func() { kept := level; return func() { level = kept } },
 	}
 }
 
@@ -65,6 +68,42 @@ func newTimes(limit int, period time.Duration) *model {
 				ages[i] += d
 			}
 			ages = slices.DeleteFunc(ages, func(age time.Duration) bool { return age >= period })
+		},
+		keep: func() func() { kept := slices.Clone(ages); return func() { ages = kept } },
+	}
+}
+
+// newCounts holds the time of each call since the start, and looks for the first moment at which there is room.
+func newCounts(limit int, period time.Duration) *model {
+	var now time.Duration
+	var calls []time.Duration
+	fits := func(at time.Duration, n int) bool {
+		index, previous, current := at/period, 0, n
+		for _, call := range calls {
+			switch call / period {
+			case index - 1:
+				previous++
+			case index:
+				current++
+			}
+		}
+		left := period - at%period
+		return time.Duration(previous)*left+time.Duration(current)*period <= time.Duration(limit)*period
+	}
+	return &model{
+		now: time.Now(),
+		room: func(n int) time.Duration {
+			return time.Duration(sort.Search(int(2*period), func(d int) bool { return fits(now+time.Duration(d), n) }))
+		},
+		take: func(n int) {
+			for range n {
+				calls = append(calls, now)
+			}
+		},
+		pass: func(d time.Duration) { now += d },
+		keep: func() func() {
+			then, kept := now, slices.Clone(calls)
+			return func() { now, calls = then, kept }
 		},
 	}
 }
@@ -170,6 +209,28 @@ func TestSlidingWindowBehavesLikeItsModel(t *testing.T) {
 	})
 }
 
+func TestSlidingCounterBehavesLikeItsModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(struct{ rapid.TB }{t}, func(t *rapid.T) {
+			limit := rapid.IntRange(1, 6).Draw(t, "limit")
+			c := newCounter(t, ratelimit.WindowConfig{Limit: limit, Period: time.Second})
+			m := newCounts(limit, time.Second)
+			compare(t, c, m, limit, map[string]func(*rapid.T, *[]*party){
+				"available": func(t *rapid.T, _ *[]*party) {
+					m.settle(time.Now())
+					want := 0
+					for len(m.line) == 0 && want < limit && m.room(want+1) == 0 {
+						want++
+					}
+					if got := c.Available(); got != want {
+						t.Fatalf("%d available, the model says %d", got, want)
+					}
+				},
+			})
+		})
+	})
+}
+
 func pick(t *rapid.T, all []*party, which func(*party) bool) *party {
 	all = slices.DeleteFunc(slices.Clone(all), func(p *party) bool { return !which(p) })
 	if len(all) == 0 {
@@ -189,8 +250,8 @@ func compare(t *rapid.T, l ratelimit.Limiter, m *model, most int, more map[strin
 		synctest.Wait()
 	})
 	acquire := func(ctx context.Context, n int) error {
-		if b, ok := l.(*ratelimit.TokenBucket); ok {
-			return b.AcquireN(ctx, n)
+		if s, ok := l.(several); ok {
+			return s.AcquireN(ctx, n)
 		}
 		return l.Acquire(ctx)
 	}
@@ -198,8 +259,8 @@ func compare(t *rapid.T, l ratelimit.Limiter, m *model, most int, more map[strin
 		"try": func(t *rapid.T) {
 			n := rapid.IntRange(1, most).Draw(t, "n")
 			var got bool
-			if b, ok := l.(*ratelimit.TokenBucket); ok {
-				got = b.TryAcquireN(n)
+			if s, ok := l.(several); ok {
+				got = s.TryAcquireN(n)
 			} else {
 				got = l.TryAcquire()
 			}
@@ -237,7 +298,7 @@ func compare(t *rapid.T, l ratelimit.Limiter, m *model, most int, more map[strin
 			if e.RetryAfter < patience {
 				t.Fatalf("refused with %v of patience, although it would take only %v", patience, e.RetryAfter)
 			}
-			if want := m.delayOf(append(slices.Clone(m.line), p)); most > 1 && e.RetryAfter != want {
+			if want := m.delayOf(append(slices.Clone(m.line), p)); e.RetryAfter != want {
 				t.Fatalf("it would take %v, the model says %v", e.RetryAfter, want)
 			}
 		},
@@ -294,11 +355,15 @@ func compare(t *rapid.T, l ratelimit.Limiter, m *model, most int, more map[strin
 	t.Repeat(actions)
 }
 
-// delayOf returns how long the last of those in a line for a token bucket has to wait: what they want adds up.
-func (m *model) delayOf(line []*party) time.Duration {
-	n := 0
+// delayOf returns how long the last of those in a line has to wait.
+func (m *model) delayOf(line []*party) (delay time.Duration) {
+	restore := m.keep()
+	defer restore()
 	for _, p := range line {
-		n += p.n
+		wait := m.room(p.n)
+		m.pass(wait)
+		m.take(p.n)
+		delay += wait
 	}
-	return m.room(n)
+	return delay
 }

@@ -9,6 +9,7 @@ import (
 // entry is a place in the queue of a limiter: a call that waits, or a reservation, for which nobody does.
 type entry struct {
 	cost    int64
+	due     int64         // of a SlidingCounter: when it will be served; guarded by the mutex of the limiter
 	granted bool          // guarded by the mutex of the limiter
 	turn    chan struct{} // says that there is news; nil for a reservation
 	place   *list.Element

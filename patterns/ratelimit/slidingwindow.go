@@ -12,7 +12,8 @@ import (
 )
 
 // SlidingWindow never allows more than Limit calls in any time of the length Period, wherever that begins; of two calls
-// that are exactly Period apart the first is no longer in it. It keeps the time of each call in the last Period.
+// that are exactly Period apart the first is no longer in it. It keeps the time of each call in the last Period, for
+// which it has 8 bytes times Limit.
 type SlidingWindow struct {
 	name     string
 	cfg      WindowConfig
@@ -54,6 +55,9 @@ func NewSlidingWindow(name string, cfg WindowConfig, opts ...Option) (*SlidingWi
 
 // Name returns the name given to [NewSlidingWindow].
 func (w *SlidingWindow) Name() string { return w.name }
+
+// Config returns the configuration in use, defaults filled in.
+func (w *SlidingWindow) Config() WindowConfig { return w.cfg }
 
 // Execute runs op when it is allowed, after a wait if need be. If it is not, op is not run and the error is that of
 // [SlidingWindow.Acquire].
@@ -121,7 +125,7 @@ func (w *SlidingWindow) Acquire(ctx context.Context) error {
 	case delay > 0:
 		w.denied.Add(1)
 		announce(ctx, w.bus, w.name, func() time.Duration { return delay })
-		return &LimitedError{Name: w.name, RetryAfter: delay}
+		return &LimitedError{Name: w.name, Limit: w.cfg.Limit, Period: w.cfg.Period, RetryAfter: delay}
 	}
 	w.allowed.Add(1)
 	return nil
@@ -137,6 +141,19 @@ func (w *SlidingWindow) InWindow() int {
 
 // Stats returns what the limiter has done.
 func (w *SlidingWindow) Stats() Stats { return w.stats(w.name, w.cfg.Limit, w.cfg.Period) }
+
+// RateLimit describes the window as it is now.
+func (w *SlidingWindow) RateLimit() patterns.RateLimit {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	w.settle(now)
+	l := patterns.RateLimit{Name: w.name, Quota: w.cfg.Limit, Window: w.cfg.Period, Remaining: len(w.times) - w.count}
+	if l.Remaining == 0 {
+		l.Reset = w.delay(now)
+	}
+	return l
+}
 
 // now is read under mu, so that the times in the ring are in order.
 func (w *SlidingWindow) now() int64 { return int64(time.Since(w.start)) }

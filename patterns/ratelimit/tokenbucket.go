@@ -70,6 +70,9 @@ func NewTokenBucket(name string, cfg Config, opts ...Option) (*TokenBucket, erro
 // Name returns the name given to [NewTokenBucket].
 func (b *TokenBucket) Name() string { return b.name }
 
+// Config returns the configuration in use, defaults filled in.
+func (b *TokenBucket) Config() Config { return b.cfg }
+
 // Execute runs op with a token, for which it waits if it must. Without a token op is not run and the error is that of
 // [TokenBucket.Acquire].
 func (b *TokenBucket) Execute(ctx context.Context, op patterns.Operation) error {
@@ -123,14 +126,7 @@ func (b *TokenBucket) AcquireN(ctx context.Context, n int) error {
 	return b.acquire(ctx, int64(n)*b.interval)
 }
 
-func (b *TokenBucket) check(n int) error {
-	if n >= 1 && n <= b.cfg.Burst {
-		return nil
-	}
-	var checks patterns.Checks
-	checks.That(false, "n", "must be from 1 to burst, which is %d, got %d", b.cfg.Burst, n)
-	return checks.Err(fmt.Sprintf("rate limiter %q", b.name))
-}
+func (b *TokenBucket) check(n int) error { return checkN(b.name, n, "burst", b.cfg.Burst) }
 
 func (b *TokenBucket) acquire(ctx context.Context, cost int64) error {
 	if ctx.Err() != nil {
@@ -160,7 +156,7 @@ func (b *TokenBucket) acquire(ctx context.Context, cost int64) error {
 func (b *TokenBucket) limited(ctx context.Context, delay time.Duration) error {
 	b.denied.Add(1)
 	announce(ctx, b.bus, b.name, func() time.Duration { return delay })
-	return &LimitedError{Name: b.name, RetryAfter: delay}
+	return &LimitedError{Name: b.name, Limit: b.cfg.Limit, Period: b.cfg.Period, RetryAfter: delay}
 }
 
 // Available returns how many tokens could be taken now. It takes none. While calls wait, there are none for others.
@@ -179,6 +175,15 @@ func (b *TokenBucket) Available() int {
 
 // Stats returns what the bucket has done. A reservation counts as allowed until it is cancelled.
 func (b *TokenBucket) Stats() Stats { return b.stats(b.name, b.cfg.Limit, b.cfg.Period) }
+
+// RateLimit describes the bucket as it is now, for a call for one token.
+func (b *TokenBucket) RateLimit() patterns.RateLimit {
+	l := patterns.RateLimit{Name: b.name, Quota: b.cfg.Limit, Window: b.cfg.Period, Remaining: b.Available()}
+	if l.Remaining == 0 {
+		l.Reset = b.delay(b.interval)
+	}
+	return l
+}
 
 func (b *TokenBucket) now() int64 { return int64(time.Since(b.start)) }
 

@@ -16,14 +16,13 @@ type StatusError struct {
 	Method     string
 	Host       string // with the port; empty in a [Handler]
 	StatusCode int
-
-	retryAfter time.Duration
+	RetryAfter time.Duration // what the header of the response asked for, at most 24 hours; 0: nothing
 }
 
 func statusErrorOf(resp *http.Response) *StatusError {
 	return &StatusError{
 		Method: method(resp.Request), Host: resp.Request.URL.Host, StatusCode: resp.StatusCode,
-		retryAfter: retryAfterOf(resp),
+		RetryAfter: retryAfterOf(resp),
 	}
 }
 
@@ -31,14 +30,16 @@ func statusErrorOf(resp *http.Response) *StatusError {
 func (e *StatusError) Error() string {
 	from := strings.TrimSpace(e.Method + " " + e.Host)
 	status := strings.TrimSpace(fmt.Sprintf("%d %s", e.StatusCode, http.StatusText(e.StatusCode)))
-	if e.retryAfter > 0 {
-		return fmt.Sprintf("%s: %s; retry in %v", from, status, e.retryAfter)
+	if e.RetryAfter > 0 {
+		return fmt.Sprintf("%s: %s; retry in %v", from, status, e.RetryAfter)
 	}
 	return from + ": " + status
 }
 
-// RetryAfter returns how long the header Retry-After of the response asked to wait, at most 24 hours, or 0.
-func (e *StatusError) RetryAfter() time.Duration { return e.retryAfter }
+// RetryIn returns RetryAfter, if there is one. See [patterns.RetryIn].
+func (e *StatusError) RetryIn() (wait time.Duration, known bool) {
+	return e.RetryAfter, e.RetryAfter > 0
+}
 
 // Is reports whether target is [patterns.ErrResilience].
 func (e *StatusError) Is(target error) bool { return target == patterns.ErrResilience }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"github.com/steadyfx/steady/patterns"
@@ -26,19 +27,20 @@ func WithRequestPolicy(policyOf func(*http.Request) patterns.Policy) HandlerOpti
 // handler wrote a status, that is the response. Otherwise an error of the policy becomes a problem (RFC 9457,
 // application/problem+json) with a member "code":
 //
-//   - 429 if a rate limit refused the request: the error is a ratelimit.LimitedError or a [RateLimiter];
+//   - 429 if a rate limit refused the request: the error is a [RateLimiter], such as a ratelimit.LimitedError;
 //   - 503 if another policy refused it, such as an open circuit or a full bulkhead, or if it was not run in time;
 //   - 504 if the handler ran out of time. Other than with 429 and 503, it may have done something;
 //   - 500 for any other error.
 //
-// 429 and 503 have Retry-After: what the error asks for, but at least 1 s. If the policy itself, not one inside of it, is
-// a limiter of package ratelimit or a [RateLimiter], every response has RateLimit and RateLimit-Policy.
+// 429 and 503 have Retry-After: what the error asks for (see patterns.RetryIn), but at least 1 s. If the policy is a
+// [RateLimiter], or has some among its patterns.Members, as a pipeline may, every response has RateLimit and
+// RateLimit-Policy.
 //
 // Responses are not buffered; flushing, hijacking and http.ResponseController work. If the policy stops waiting for the
 // handler before that wrote anything, the problem is sent and what the handler writes from then on fails with
 // http.ErrHandlerTimeout; if it did write, its response is waited for.
 func Handler(policy patterns.Policy, opts ...HandlerOption) func(http.Handler) http.Handler {
-	h := handler{policy: policy}
+	h := handler{policy: policy, limiters: limitersOf(policy)}
 	for _, opt := range opts {
 		opt(&h)
 	}
@@ -51,6 +53,7 @@ func Handler(policy patterns.Policy, opts ...HandlerOption) func(http.Handler) h
 
 type handler struct {
 	policy   patterns.Policy // nil: none
+	limiters []RateLimiter   // in policy
 	policyOf func(*http.Request) patterns.Policy
 	next     http.Handler
 }
@@ -60,7 +63,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.policyOf != nil {
 		own = h.policyOf(r)
 	}
-	c := &call{next: h.next, r: r, w: newWriter(w), policies: []patterns.Policy{h.policy, own}, done: make(chan struct{})}
+	limiters := slices.Concat(h.limiters, limitersOf(own))
+	c := &call{next: h.next, r: r, w: newWriter(w), limiters: limiters, done: make(chan struct{})}
 	c.answer(patterns.Compose(h.policy, own).Execute(r.Context(), c.run))
 }
 
@@ -69,7 +73,7 @@ type call struct {
 	next     http.Handler
 	r        *http.Request
 	w        *writer
-	policies []patterns.Policy
+	limiters []RateLimiter
 
 	begun atomic.Bool   // by the handler, which may begin once; or it never may
 	done  chan struct{} // closed when the handler has ended; what follows is set before
@@ -93,7 +97,7 @@ func (c *call) run(ctx context.Context) error {
 		}
 	}
 	defer close(c.done)
-	setRateLimit(c.w.Header(), limitsOf(c.policies))
+	setRateLimit(c.w.Header(), limitsOf(c.limiters))
 	r := c.r.WithContext(ctx)
 	c.next.ServeHTTP(c.w, r)
 	c.returned, c.form = true, r.MultipartForm
@@ -133,7 +137,7 @@ func (c *call) answer(err error) {
 }
 
 func (c *call) refuse(err error, ran bool) {
-	limits, limited := limitsBehind(err, c.policies)
+	limits, limited := limitsBehind(err, c.limiters)
 	setRateLimit(c.w.w.Header(), limits)
 	problemOf(err, ran, limited).write(c.w.w)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -19,8 +20,10 @@ import (
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/bulkhead"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/pipeline"
 	"github.com/steadyfx/steady/patterns/ratelimit"
 	"github.com/steadyfx/steady/patterns/resiliencehttp"
+	"github.com/steadyfx/steady/patterns/throttle"
 	"github.com/steadyfx/steady/patterns/timeout"
 )
 
@@ -213,9 +216,10 @@ type limit struct {
 	reset   time.Duration
 }
 
-func (l *limit) Name() string { return `per "client"é` }
-func (l *limit) RateLimit() (int, time.Duration, int, time.Duration) {
-	return l.n, time.Minute, l.n - l.used, l.reset
+func (l *limit) RateLimit() patterns.RateLimit {
+	return patterns.RateLimit{
+		Name: `per "client"é`, Quota: l.n, Window: time.Minute, Remaining: l.n - l.used, Reset: l.reset,
+	}
 }
 
 func (l *limit) Execute(ctx context.Context, op patterns.Operation) error {
@@ -227,9 +231,9 @@ func (l *limit) Execute(ctx context.Context, op patterns.Operation) error {
 
 type limited struct{ *limit }
 
-func (limited) Error() string               { return "limited" }
-func (l limited) RetryAfter() time.Duration { return l.reset }
-func (limited) Is(target error) bool        { return target == patterns.ErrRejected }
+func (limited) Error() string                    { return "limited" }
+func (l limited) RetryIn() (time.Duration, bool) { return l.reset, true }
+func (limited) Is(target error) bool             { return target == patterns.ErrRejected }
 
 func TestRateLimitIsAnnounced(t *testing.T) {
 	l := &limit{n: 1, reset: 1500 * time.Millisecond}
@@ -249,17 +253,80 @@ func TestRateLimitIsAnnounced(t *testing.T) {
 		wantEqual(t, name+": policy", w.Header().Get("RateLimit-Policy"), `"per \"client\"?";q=1;w=60`)
 		wantEqual(t, name+": limit", w.Header().Get("RateLimit"), `"per \"client\"?";r=0;t=2`)
 	}
-	unnamed := struct {
-		patterns.Policy
-		resiliencehttp.RateLimiter
-	}{patterns.Direct{}, &limit{n: 5}}
-	wantEqual(t, "limit without a name", serve(resiliencehttp.Handler(unnamed)(status(200)), newRequest(t, "GET", "/", nil)).
-		Header().Get("RateLimit"), `"default";r=5`)
+	wantEqual(t, "limit without a name", serve(resiliencehttp.Handler(fixed{Quota: 5, Remaining: 5})(status(200)),
+		newRequest(t, "GET", "/", nil)).Header().Get("RateLimit"), `"default";r=5`)
+	w := serve(resiliencehttp.Handler(fixed{Name: "of no quota"})(status(200)), newRequest(t, "GET", "/", nil))
+	wantEqual(t, "limit of no quota", w.Header().Get("RateLimit")+w.Header().Get("RateLimit-Policy"), "")
 	both := resiliencehttp.Handler(outer, resiliencehttp.WithRequestPolicy(func(*http.Request) patterns.Policy {
 		return struct{ patterns.Policy }{patterns.Direct{}} // is none
 	}))
 	wantEqual(t, "limit", serve(both(status(200)), newRequest(t, "GET", "/", nil)).Header().Get("RateLimit"),
 		`"per \"client\"?";r=99`)
+}
+
+// fixed is a limit that never changes and limits nothing.
+type fixed patterns.RateLimit
+
+func (f fixed) RateLimit() patterns.RateLimit                          { return patterns.RateLimit(f) }
+func (fixed) Execute(ctx context.Context, op patterns.Operation) error { return op(ctx) }
+
+func TestLimitsInsideOfAPolicyAreAnnounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, err := throttle.New("api", throttle.Config{Calls: 2, Period: time.Minute, Strategy: throttle.SlidingCounter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		site, err := ratelimit.NewTokenBucket("site", ratelimit.Config{Limit: 1, Period: time.Hour, Burst: 9, MaxWait: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := pipeline.New("api", pipeline.Config{
+			Named: map[pipeline.Step]patterns.Policy{"site": site, "again": retries(t, 2), "api": api},
+			Order: []pipeline.Step{"site", "again", "api"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, p := range map[string]patterns.Policy{
+			"pipeline":            line,
+			"pipeline in another": patterns.Compose(fixed{}, line, fixed{}),
+		} {
+			h := resiliencehttp.Handler(p)(status(204))
+			w := serve(h, newRequest(t, "GET", "/", nil))
+			wantEqual(t, name+": policy", w.Header().Get("RateLimit-Policy"), `"site";q=1;w=3600, "api";q=2;w=60`)
+			if r := w.Header().Get("RateLimit"); !strings.HasPrefix(r, `"site";r=`) || !strings.Contains(r, `, "api";r=`) {
+				t.Errorf("%s: %s", name, r)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		w := serve(resiliencehttp.Handler(line)(status(204)), newRequest(t, "GET", "/", nil).WithContext(ctx))
+		wantProblem(t, w, 429, "LEX_ERR_RES_012", "Too many requests")
+		wantEqual(t, "refused: limit", w.Header().Get("RateLimit"), `"site";r=6, "api";r=0;t=90`)
+		wantEqual(t, "refused: Retry-After", w.Header().Get("Retry-After"), "90")
+	})
+}
+
+// A limiter is described by its error, in which it says more than it knows itself, also if nobody can see it in the
+// policy, but not if it has no quota to tell.
+func TestLimitBehindARefusalIsAnnounced(t *testing.T) {
+	for _, tt := range []struct {
+		refused       ratelimit.LimitedError
+		policy, state string
+	}{
+		{ratelimit.LimitedError{Name: "tenant", Limit: 5, Period: time.Minute, RetryAfter: 2 * time.Second},
+			`"site";q=9;w=1, "tenant";q=5;w=60`, `"site";r=8, "tenant";r=0;t=2`},
+		{ratelimit.LimitedError{Name: "site", Limit: 9, Period: time.Second, RetryAfter: 2 * time.Second},
+			`"site";q=9;w=1`, `"site";r=0;t=2`},
+		{ratelimit.LimitedError{Name: "adaptive"}, `"site";q=9;w=1`, `"site";r=8`},
+	} {
+		p := patterns.Compose(fixed{Name: "site", Quota: 9, Window: time.Second, Remaining: 8},
+			policy(func(context.Context, patterns.Operation) error { return fmt.Errorf("call: %w", &tt.refused) }))
+		w := serve(resiliencehttp.Handler(p)(status(204)), newRequest(t, "GET", "/", nil))
+		wantProblem(t, w, 429, "LEX_ERR_RES_012", "Too many requests")
+		wantEqual(t, "policy", w.Header().Get("RateLimit-Policy"), tt.policy)
+		wantEqual(t, "state", w.Header().Get("RateLimit"), tt.state)
+	}
 }
 
 func TestLimitersOfThisLibraryAreAnnounced(t *testing.T) {
@@ -277,9 +344,9 @@ func TestLimitersOfThisLibraryAreAnnounced(t *testing.T) {
 			status            int
 			state, retryAfter string
 		}{
-			{204, `"all";r=1, "client";r=0`, ""},
-			{429, `"all";r=0, "client";r=0;t=60`, "60"},
-			{429, `"all";r=0;t=10, "client";r=0`, "10"},
+			{204, `"all";r=1, "client";r=0;t=60`, ""},
+			{429, `"all";r=0;t=10, "client";r=0;t=60`, "60"},
+			{429, `"all";r=0;t=10, "client";r=0;t=60`, "10"},
 		} {
 			w := serve(h(status(204)), newRequest(t, "GET", "/", nil))
 			wantEqual(t, "status", w.Code, want.status)

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/steadyfx/steady/patterns"
-	"github.com/steadyfx/steady/patterns/circuitbreaker"
-	"github.com/steadyfx/steady/patterns/ratelimit"
 )
 
 // problem is the body of an answer that is not the handler's (RFC 9457), with a machine code. It has nothing of the
@@ -54,18 +52,7 @@ func problemOf(err error, ran, limited bool) problem {
 
 // waitOf returns when a client that was refused should come again.
 func waitOf(err error) time.Duration {
-	var asked interface{ RetryAfter() time.Duration }
-	limited, isLimited := errors.AsType[*ratelimit.LimitedError](err)
-	open, isOpen := errors.AsType[*circuitbreaker.OpenError](err)
-	var wait time.Duration
-	switch {
-	case errors.As(err, &asked):
-		wait = asked.RetryAfter()
-	case isLimited:
-		wait = limited.RetryAfter
-	case isOpen:
-		wait = open.RetryAfter
-	}
+	wait, _ := patterns.RetryIn(err)
 	return max(wait, time.Second)
 }
 

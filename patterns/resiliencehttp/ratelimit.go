@@ -1,89 +1,81 @@
 package resiliencehttp
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/steadyfx/steady/patterns"
-	"github.com/steadyfx/steady/patterns/ratelimit"
 )
 
-// RateLimiter is implemented by a policy, or the error of one, that limits the rate of requests and is to be announced
-// to clients by a [Handler]. The limiters of package ratelimit need not implement it. If it has a method Name, that is
-// what clients are told, else "default".
+// RateLimiter is implemented by a policy that limits the rate of requests, and by the error with which it refuses one.
+// The limiters of packages ratelimit and throttle are some.
 type RateLimiter interface {
-	// RateLimit describes the limit as it is now: quota requests in each window, of which remaining are left. After
-	// reset there will be more; 0 means unknown.
-	RateLimit() (quota int, window time.Duration, remaining int, reset time.Duration)
+	// RateLimit describes the limit as it is now. A name that is empty becomes "default", and a limit without a quota is
+	// not announced.
+	RateLimit() patterns.RateLimit
 }
 
-// limit is what clients are told about a rate limit.
-type limit struct {
-	name          string
-	quota         int
-	window, reset time.Duration
-	remaining     int
+// limitersOf returns those that p is, or consists of.
+func limitersOf(p patterns.Policy) []RateLimiter {
+	if l, ok := p.(RateLimiter); ok {
+		return []RateLimiter{l}
+	}
+	var limiters []RateLimiter
+	for _, member := range patterns.Members(p) {
+		if l, ok := member.(RateLimiter); ok {
+			limiters = append(limiters, l)
+		}
+	}
+	return limiters
 }
 
-// limitsOf returns those of the policies that are rate limits, as they are now.
-func limitsOf(policies []patterns.Policy) []limit {
-	var limits []limit
-	for _, p := range policies {
-		switch p := p.(type) {
-		case RateLimiter:
-			limits = append(limits, limitOf(p))
-		case *ratelimit.TokenBucket:
-			s := p.Stats()
-			limits = append(limits, limit{name: s.Name, quota: s.Limit, window: s.Period, remaining: p.Available()})
-		case *ratelimit.SlidingWindow:
-			s := p.Stats()
-			limits = append(limits, limit{name: s.Name, quota: s.Limit, window: s.Period, remaining: s.Limit - p.InWindow()})
+// limitsOf returns what clients are told of limiters, as they are now.
+func limitsOf(limiters []RateLimiter) []patterns.RateLimit {
+	var limits []patterns.RateLimit
+	for _, l := range limiters {
+		if limit := l.RateLimit(); limit.Quota > 0 {
+			limits = append(limits, limit)
 		}
 	}
 	return limits
 }
 
-func limitOf(l RateLimiter) limit {
-	described := limit{name: "default"}
-	if named, ok := l.(interface{ Name() string }); ok {
-		described.name = named.Name()
-	}
-	described.quota, described.window, described.remaining, described.reset = l.RateLimit()
-	return described
-}
-
 // limitsBehind returns the limits that clients are told of after a refusal, and whether one of them refused.
-func limitsBehind(err error, policies []patterns.Policy) (limits []limit, limited bool) {
-	var own RateLimiter
-	if errors.As(err, &own) {
-		return []limit{limitOf(own)}, true
+func limitsBehind(err error, limiters []RateLimiter) (limits []patterns.RateLimit, limited bool) {
+	limits = limitsOf(limiters)
+	var refused RateLimiter
+	if !errors.As(err, &refused) {
+		return limits, false
 	}
-	limits = limitsOf(policies)
-	refusal, limited := errors.AsType[*ratelimit.LimitedError](err)
-	for i := range limits {
-		if limited && limits[i].name == refusal.Name {
-			limits[i].remaining, limits[i].reset = 0, refusal.RetryAfter
-		}
+	limit := refused.RateLimit()
+	at := slices.IndexFunc(limits, func(l patterns.RateLimit) bool { return l.Name == limit.Name })
+	switch {
+	case limit.Quota <= 0:
+	case at >= 0:
+		limits[at] = limit // as it was when it refused
+	default:
+		limits = append(limits, limit)
 	}
-	return limits, limited
+	return limits, true
 }
 
 // setRateLimit sets the fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10), with one item
 // for each limit.
-func setRateLimit(header http.Header, limits []limit) {
+func setRateLimit(header http.Header, limits []patterns.RateLimit) {
 	if len(limits) == 0 {
 		return
 	}
 	var policies, states []string
 	for _, l := range limits {
-		name := quoted(l.name)
-		policies = append(policies, name+";q="+strconv.Itoa(l.quota)+";w="+seconds(l.window))
-		state := name + ";r=" + strconv.Itoa(max(l.remaining, 0))
-		if l.reset > 0 {
-			state += ";t=" + seconds(l.reset)
+		name := quoted(cmp.Or(l.Name, "default"))
+		policies = append(policies, name+";q="+strconv.Itoa(l.Quota)+";w="+seconds(l.Window))
+		state := name + ";r=" + strconv.Itoa(max(l.Remaining, 0))
+		if l.Reset > 0 {
+			state += ";t=" + seconds(l.Reset)
 		}
 		states = append(states, state)
 	}

@@ -172,7 +172,7 @@ func TestPitfall09RetryAfterIsKnownToThePolicy(t *testing.T) {
 		var errs []error
 		read(t, do(t, resiliencehttp.New(newWire(t), seen(&errs)), newRequest(t, "GET", s.URL+"/secret?token=1", nil)))
 		e := wantStatusError(t, errs[0], tt.status)
-		wantEqual(t, tt.after(now), e.RetryAfter(), tt.want)
+		wantEqual(t, tt.after(now), e.RetryAfter, tt.want)
 		wantEqual(t, "method", e.Method, "GET")
 		wantEqual(t, "host", "http://"+e.Host, s.URL)
 		wantEqual(t, "code", patterns.Code(e), "LEX_ERR_RES_001")

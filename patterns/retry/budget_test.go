@@ -394,3 +394,18 @@ func TestMistakesOfABudgetNameIt(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestBudgetThatIsNamedMustBeGiven(t *testing.T) {
+	cfg := retry.Config{Budget: "provider"}
+	var field *patterns.FieldError
+	if _, err := retry.New("payments", cfg); !errors.As(err, &field) || field.Field != "budget" {
+		t.Errorf("got %v", err)
+	}
+	b, err := retry.NewBudget(retry.BudgetConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := retry.New("payments", cfg, retry.WithBudget(b)); err != nil || p.Budget() != b {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}

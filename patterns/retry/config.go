@@ -24,9 +24,13 @@ type Config struct {
 	// the following ones does. To bound the whole call, give its context a deadline.
 	MaxElapsed time.Duration `koanf:"max_elapsed"`
 
-	// MaxRetryAfter is the longest wait that an error may ask for (see [RetryAfterError]); 0 means MaxDelay. If one asks
+	// MaxRetryAfter is the longest wait that an error may ask for (see patterns.RetryIn); 0 means MaxDelay. If one asks
 	// for more, the call ends: coming earlier than asked is of no use.
 	MaxRetryAfter time.Duration `koanf:"max_retry_after"`
+
+	// Budget names the [Budget] that pays for every attempt but a call's first one; "" means none. pipeline.Factory finds
+	// it by the name. [New] does not: whoever names one there must give it, with [WithBudget].
+	Budget string `koanf:"budget"`
 }
 
 // DefaultConfig returns 3 attempts, 1 s before the second, twice that before the third, at most 60 s, each +-25 %.

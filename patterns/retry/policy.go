@@ -28,12 +28,14 @@ func New(name string, cfg Config, opts ...Option) (*Policy, error) {
 	var checks patterns.Checks
 	checks.Name(name)
 	checks.Include("", cfg.Validate())
-	if err := checks.Err(fmt.Sprintf("retry %q", name)); err != nil {
-		return nil, err
-	}
 	p := &Policy{name: name, cfg: cfg}
 	for _, opt := range opts {
 		opt(&p.options)
+	}
+	checks.That(cfg.Budget == "" || p.budget != nil, "budget", "names %q, which is not there; give it with WithBudget",
+		cfg.Budget)
+	if err := checks.Err(fmt.Sprintf("retry %q", name)); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -43,6 +45,9 @@ func (p *Policy) Name() string { return p.name }
 
 // Config returns the configuration in use, defaults filled in.
 func (p *Policy) Config() Config { return p.cfg }
+
+// Budget returns the budget given by [WithBudget], or nil.
+func (p *Policy) Budget() *Budget { return p.budget }
 
 // Execute runs op until it succeeds, fails with an error that is not retried, or has failed as often, or for as long, as
 // the Config and the budget allow. It returns nil, that error as it is, or an [*ExhaustedError]. If ctx ends after the
@@ -148,7 +153,7 @@ func (c *call) allow(ctx context.Context, attempt int, failure error) (time.Dura
 		return 0, c.exhausted(ctx, attempt, failure, nil, &c.counts.exhausted)
 	}
 	delay := c.schedule.next(attempt)
-	if asked := askedFor(failure); asked > 0 {
+	if asked, known := patterns.RetryIn(failure); known {
 		longest := cmp.Or(c.cfg.MaxRetryAfter, c.cfg.MaxDelay)
 		if asked > longest {
 			return 0, c.exhausted(ctx, attempt, failure, errTooLong, &c.counts.retryAfter)

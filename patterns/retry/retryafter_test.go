@@ -13,16 +13,17 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/idempotency"
+	"github.com/steadyfx/steady/patterns/ratelimit"
 	"github.com/steadyfx/steady/patterns/retry"
 )
 
 // busy is an answer that says when to come again.
 type busy time.Duration
 
-func (b busy) Error() string             { return "busy" }
-func (b busy) RetryAfter() time.Duration { return time.Duration(b) }
-
-var _ retry.RetryAfterError = busy(0)
+func (b busy) Error() string                  { return "busy" }
+func (b busy) RetryIn() (time.Duration, bool) { return time.Duration(b), true }
 
 func TestPitfall09RetryAfterIsKeptAndBounded(t *testing.T) {
 	const ms = time.Millisecond
@@ -131,6 +132,40 @@ func TestJitterOfRetryAfterDoesNotMeetAtItsMaximum(t *testing.T) {
 			t.Errorf("%d of 1000 waits are in the upper half of what the maximum leaves", above)
 		}
 	})
+}
+
+// What is asked to retry an open circuit or a rate limit comes back when that lets calls through, and not before.
+func TestRejectionIsRetriedWhenItAsksTo(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want time.Duration // before the second attempt; -1 if there is none
+	}{
+		{"open circuit", &circuitbreaker.OpenError{State: circuitbreaker.Open, RetryAfter: 700 * time.Millisecond},
+			700 * time.Millisecond},
+		{"probes in flight", &circuitbreaker.OpenError{State: circuitbreaker.HalfOpen}, 100 * time.Millisecond},
+		{"rate limit", fmt.Errorf("call: %w", &ratelimit.LimitedError{RetryAfter: time.Second}), time.Second},
+		{"circuit that is open for too long",
+			&circuitbreaker.OpenError{State: circuitbreaker.Open, RetryAfter: time.Second + 1}, -1},
+		{"key in use", &idempotency.ConflictError{RetryAfter: 300 * time.Millisecond}, 300 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				op := newScript(tt.err)
+				err := mustNew(t, exact(3), retry.WithRetryOn(circuitbreaker.ErrOpen, ratelimit.ErrLimited,
+					idempotency.ErrIdempotency)).Execute(t.Context(), op.run)
+				if tt.want < 0 {
+					if !errors.Is(err, circuitbreaker.ErrOpen) || !errors.Is(err, retry.ErrExhausted) || op.calls != 1 {
+						t.Errorf("got %v after %d attempts", err, op.calls)
+					}
+					return
+				}
+				if err != nil || op.calls != 2 || op.at[1] != tt.want {
+					t.Errorf("%v, attempts at %v", err, op.at)
+				}
+			})
+		})
+	}
 }
 
 func TestRetryAfterThatTheDeadlineForbidsIsNotWaitedFor(t *testing.T) {

@@ -108,6 +108,9 @@ func NewAdaptive(name string, cfg AdaptiveConfig, opts ...Option) (*Adaptive, er
 // Name returns the name given to [NewAdaptive].
 func (a *Adaptive) Name() string { return a.name }
 
+// Config returns the configuration in use, defaults filled in.
+func (a *Adaptive) Config() AdaptiveConfig { return a.cfg }
+
 // Execute runs op, or rejects the call with a [*ratelimit.LimitedError]. An operation counts when it ends. If it
 // panics or calls runtime.Goexit, that is a failure.
 func (a *Adaptive) Execute(ctx context.Context, op patterns.Operation) error {

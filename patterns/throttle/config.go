@@ -13,8 +13,9 @@ type Strategy string
 
 // The strategies there are.
 const (
-	TokenBucket   Strategy = "token_bucket"   // an even rate and short bursts, see [ratelimit.TokenBucket]
-	SlidingWindow Strategy = "sliding_window" // never more than Calls in any Period, see [ratelimit.SlidingWindow]
+	TokenBucket    Strategy = "token_bucket"    // an even rate and short bursts, see [ratelimit.TokenBucket]
+	SlidingWindow  Strategy = "sliding_window"  // never more than Calls in any Period, see [ratelimit.SlidingWindow]
+	SlidingCounter Strategy = "sliding_counter" // nearly that, in constant memory, see [ratelimit.SlidingCounter]
 )
 
 // Config bounds a [Throttler].
@@ -30,24 +31,26 @@ func DefaultConfig() Config {
 	return Config{Calls: 100, Period: time.Second, Burst: 100, Strategy: TokenBucket}
 }
 
-// Validate reports everything that is wrong with c, zero fields included: it judges a complete configuration.
+// Validate reports everything that is wrong with c, zero fields included but for Burst, where zero means Calls: it
+// judges a complete configuration.
 func (c Config) Validate() error {
 	var checks patterns.Checks
 	checks.That(c.Calls >= 1, "calls", "must be at least 1, got %d", c.Calls)
 	checks.That(c.Period > 0, "period", "must be positive, got %v", c.Period)
 	switch c.Strategy {
 	case TokenBucket:
-		checks.That(c.Burst >= 1, "burst", "must be at least 1, got %d", c.Burst)
+		checks.That(c.Burst >= 0, "burst", "must be at least 1, or 0 for calls, got %d", c.Burst)
 		if checks.Err("") == nil { // else the same would be said twice
 			checks.Include("", c.bucket().Validate())
 		}
-	case SlidingWindow:
+	case SlidingWindow, SlidingCounter:
 		checks.That(c.Burst == 0, "burst", "is for the strategy %s, leave it out; got %d", TokenBucket, c.Burst)
 		if checks.Err("") == nil {
 			checks.Include("", c.window().Validate())
 		}
 	default:
-		checks.That(false, "strategy", "must be %s or %s, got %q", TokenBucket, SlidingWindow, c.Strategy)
+		checks.That(false, "strategy", "must be %s, %s or %s, got %q", TokenBucket, SlidingWindow, SlidingCounter,
+			c.Strategy)
 	}
 	return checks.Err("")
 }

@@ -16,10 +16,11 @@ type Throttler struct {
 	limiter limiter
 }
 
-// limiter is what both strategies have.
+// limiter is what all strategies have.
 type limiter interface {
 	ratelimit.Limiter
 	patterns.Layer
+	RateLimit() patterns.RateLimit
 }
 
 var (
@@ -62,9 +63,12 @@ func New(name string, cfg Config, opts ...Option) (*Throttler, error) {
 	t := &Throttler{name: name, cfg: cfg}
 	bus := ratelimit.WithBus(apply(opts).bus)
 	var err error
-	if cfg.Strategy == SlidingWindow {
+	switch cfg.Strategy {
+	case SlidingWindow:
 		t.limiter, err = ratelimit.NewSlidingWindow(name, cfg.window(), bus)
-	} else {
+	case SlidingCounter:
+		t.limiter, err = ratelimit.NewSlidingCounter(name, cfg.window(), bus)
+	default:
 		t.limiter, err = ratelimit.NewTokenBucket(name, cfg.bucket(), bus)
 	}
 	if err != nil {
@@ -104,3 +108,6 @@ func (t *Throttler) Sequential() bool { return true }
 
 // Stats returns what the throttler has done.
 func (t *Throttler) Stats() ratelimit.Stats { return t.limiter.Stats() }
+
+// RateLimit describes the throttler as it is now.
+func (t *Throttler) RateLimit() patterns.RateLimit { return t.limiter.RateLimit() }

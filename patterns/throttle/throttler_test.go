@@ -18,7 +18,7 @@ import (
 // window has forgotten nothing.
 func TestStrategyDecidesWhenCallsAreAllowedAgain(t *testing.T) {
 	for strategy, want := range map[throttle.Strategy]int{
-		"": 5, throttle.TokenBucket: 5, throttle.SlidingWindow: 0,
+		"": 5, throttle.TokenBucket: 5, throttle.SlidingWindow: 0, throttle.SlidingCounter: 0,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			th := newThrottler(t, throttle.Config{Calls: 10, Strategy: strategy})
@@ -49,7 +49,9 @@ func TestBurstIsThatOfTheBucket(t *testing.T) {
 }
 
 func TestThrottlerIsAPolicy(t *testing.T) {
-	for _, strategy := range []throttle.Strategy{throttle.TokenBucket, throttle.SlidingWindow} {
+	for _, strategy := range []throttle.Strategy{
+		throttle.TokenBucket, throttle.SlidingWindow, throttle.SlidingCounter,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			var bus hooks.Bus
 			events := 0
@@ -67,6 +69,9 @@ func TestThrottlerIsAPolicy(t *testing.T) {
 			err := p.Execute(ctx, func(context.Context) error { t.Error("it ran"); return nil })
 			if !errors.Is(err, ratelimit.ErrLimited) || !strings.Contains(err.Error(), `"api"`) || events != 1 {
 				t.Errorf("got %v, %d events", err, events)
+			}
+			if l := th.RateLimit(); l.Name != "api" || l.Quota != 3 || l.Window != time.Second || l.Remaining != 0 || l.Reset == 0 {
+				t.Errorf("got %+v", l)
 			}
 			before := time.Now()
 			if err := th.Acquire(t.Context()); err != nil || time.Since(before) == 0 {
@@ -96,10 +101,12 @@ func TestConfigurationIsCheckedAndCompleted(t *testing.T) {
 		{"calls of a window", throttle.Config{Calls: -1, Strategy: throttle.SlidingWindow}, "calls"},
 		{"period", throttle.Config{Period: -1}, "period"},
 		{"burst", throttle.Config{Burst: -1}, "burst"},
+		{"counter", throttle.Config{Strategy: throttle.SlidingCounter}, ""},
+		{"burst of a counter", throttle.Config{Burst: 1, Strategy: throttle.SlidingCounter}, "burst"},
 		{"burst of a window", throttle.Config{Burst: 1, Strategy: throttle.SlidingWindow}, "burst"},
 		{"too fast", throttle.Config{Calls: 11, Period: 10}, "nanosecond"},
 		{"window too large", throttle.Config{Calls: 1 << 21, Strategy: throttle.SlidingWindow}, "must be from 1 to"},
-		{"strategy", throttle.Config{Strategy: "leaky"}, `strategy: must be token_bucket or sliding_window, got "leaky"`},
+		{"strategy", throttle.Config{Strategy: "leaky"}, "strategy: must be token_bucket, sliding_window or sliding_counter, got \"leaky\""},
 	} {
 		check(t, tt.name, tt.want, func() error { _, err := throttle.New("api", tt.cfg); return err })
 	}
