@@ -16,22 +16,29 @@
 //
 // # Instances
 //
-// The own keys of resilience.circuit_breaker, retry, timeout and bulkhead are what every instance starts from. Below
-// them, base.<name> is a named set of values and instances.<name> is one instance, which may say "extends: <base>":
+// Each pattern has a section below resilience: circuit_breaker, retry, timeout, bulkhead, adaptive_bulkhead,
+// rate_limit, throttle, adaptive_throttle, hedge, and budget for those that pay for the attempts of retries and hedges.
+// The own keys of a section are what every instance starts from. Below them, base.<name> is a named set of values and
+// instances.<name> is one instance, which may say "extends: <base>":
 //
 //	resilience:
+//	  budget:
+//	    instances:
+//	      payments: {percent: 10}
 //	  retry:
 //	    max_attempts: 4
 //	    base:
-//	      patient: {max_delay: 2m}
+//	      patient: {max_delay: 2m, budget: payments}
 //	    instances:
 //	      api.payments: {extends: patient, base_delay: 250ms}
 //	  pipelines:
 //	    payments:
-//	      steps: [bulkhead, {retry: api.payments}]
+//	      steps: [fallback, total_timeout, bulkhead, {retry: api.payments}]
 //
 // A step of a pipeline that is only a kind ("bulkhead") is the instance that has the name of the pipeline, or the
-// section's own values if there is none. A step that names an instance needs that instance to be configured.
+// section's own values if there is none. A step that names an instance needs that instance to be configured. The step
+// total_timeout is a timeout for the whole call; without the name of an instance it is the one called as the pipeline
+// with ".total" behind. The policy behind a step fallback or custom comes from the program, under that name.
 //
 // # Values
 //
@@ -46,5 +53,6 @@
 //
 // Loading is strict: an unknown key, a value of the wrong type, a value out of range, an unknown name, a key written
 // twice are errors. All of them are reported at once, each as an [*Error] with its path, its source and, where there is
-// one, a suggestion. Values of keys that hold secrets (a password, a DSN) are in no error.
+// one, a suggestion. Values of keys that hold secrets (a password, a DSN) are in no error. Steps that do not fit together,
+// such as a timeout that is longer than the one around it, are reported when there is no other mistake.
 package config

@@ -29,14 +29,9 @@ func loadTwice(t *testing.T, options func(app *payments) []config.Source) {
 			t.Errorf("pipeline %q has no steps", name)
 		}
 	}
-	for name, c := range tree.Resilience.Retry.Named {
-		if err := c.Validate(); err != nil {
-			t.Errorf("retry %q: %v", name, err)
-		}
-	}
+	factory(t, tree.Resilience) // fails if any of it cannot be built
 	for _, v := range []interface{ Validate() error }{
-		tree.Resilience.Retry.Default, tree.Resilience.CircuitBreaker.Default, tree.Resilience.Timeout.Default,
-		tree.Resilience.Bulkhead.Default, tree.Resilience.Idempotency, tree.Redis, tree.Postgres, app,
+		tree.Resilience.Idempotency, tree.Redis, tree.Postgres, app,
 	} {
 		if err := v.Validate(); err != nil {
 			t.Errorf("%T: %v", v, err)
@@ -65,7 +60,8 @@ func FuzzEnv(f *testing.F) {
 }
 
 func FuzzYAML(f *testing.F) {
-	for _, name := range []string{"testdata/sample.yaml", "testdata/good.yaml", "testdata/mistakes.yaml", "testdata/sample.json"} {
+	for _, name := range []string{"testdata/sample.yaml", "testdata/good.yaml", "testdata/standard.yaml", "testdata/mistakes.yaml",
+		"testdata/sample.json"} {
 		content, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)

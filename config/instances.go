@@ -70,15 +70,20 @@ func (d *decoder) entries(section map[string]any, key string, at path) iter.Seq2
 	return func(yield func(string, map[string]any) bool) {
 		for _, name := range slices.Sorted(maps.Keys(named)) {
 			here := at.child(key).child(name)
-			var checks patterns.Checks
-			checks.Name(name)
-			for _, m := range mistakes(checks.Err("")) {
-				d.fail(here, "the name %s", m.problem)
-			}
+			d.name(name, here)
 			if !yield(name, d.asTable(named[name], here)) {
 				return
 			}
 		}
+	}
+}
+
+// name reports what is wrong with a name.
+func (d *decoder) name(name string, at path) {
+	var checks patterns.Checks
+	checks.Name(name)
+	for _, m := range mistakes(checks.Err("")) {
+		d.fail(at, "the name %s", m.problem)
 	}
 }
 

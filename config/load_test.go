@@ -14,8 +14,11 @@ import (
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/bulkhead"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/hedge"
 	"github.com/steadyfx/steady/patterns/idempotency"
+	"github.com/steadyfx/steady/patterns/ratelimit"
 	"github.com/steadyfx/steady/patterns/retry"
+	"github.com/steadyfx/steady/patterns/throttle"
 	"github.com/steadyfx/steady/patterns/timeout"
 )
 
@@ -87,11 +90,18 @@ func TestSampleLoadsAsDefaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tree := load(t, config.File(name))
 			want := config.Resilience{
-				CircuitBreaker: patterns.Instances[circuitbreaker.Config]{Default: circuitbreaker.DefaultConfig()},
-				Retry:          patterns.Instances[retry.Config]{Default: retry.DefaultConfig()},
-				Timeout:        patterns.Instances[timeout.Config]{Default: timeout.DefaultConfig()},
-				Bulkhead:       patterns.Instances[bulkhead.Config]{Default: bulkhead.DefaultConfig()},
-				Idempotency:    memory,
+				CircuitBreaker:   patterns.Instances[circuitbreaker.Config]{Default: circuitbreaker.DefaultConfig()},
+				Retry:            patterns.Instances[retry.Config]{Default: retry.DefaultConfig()},
+				Timeout:          patterns.Instances[timeout.Config]{Default: timeout.DefaultConfig()},
+				Bulkhead:         patterns.Instances[bulkhead.Config]{Default: bulkhead.DefaultConfig()},
+				AdaptiveBulkhead: patterns.Instances[bulkhead.AdaptiveConfig]{Default: bulkhead.DefaultAdaptiveConfig()},
+				RateLimit:        patterns.Instances[ratelimit.Config]{Default: ratelimit.Config{Limit: 100, Period: time.Second}},
+				Throttle: patterns.Instances[throttle.Config]{
+					Default: throttle.Config{Calls: 100, Period: time.Second, Strategy: throttle.TokenBucket}},
+				AdaptiveThrottle: patterns.Instances[throttle.AdaptiveConfig]{Default: throttle.DefaultAdaptiveConfig()},
+				Hedge:            patterns.Instances[hedge.Config]{Default: hedge.DefaultConfig()},
+				Budget:           patterns.Instances[retry.BudgetConfig]{Default: retry.DefaultBudgetConfig()},
+				Idempotency:      memory,
 			}
 			if !reflect.DeepEqual(tree.Resilience, want) {
 				t.Errorf("resilience is\n%+v, want\n%+v", tree.Resilience, want)
@@ -242,7 +252,7 @@ zz: {a: 1}
 		config.Env([]string{"STEADY_RESILIENCE__TIMEOUT__TIMEOUT=never", "STEADY_REDIS__DBS=1"}))
 	wantMistakes(t, tree, err,
 		`redis.dbs: unknown key; did you mean "db"? (env STEADY_REDIS__DBS)`,
-		`resilience.retry.instances.once.zzz: unknown key; known: backoff, backoff_factor, base_delay, extends, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (app.yaml:10)`,
+		`resilience.retry.instances.once.zzz: unknown key; known: backoff, backoff_factor, base_delay, budget, extends, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (app.yaml:10)`,
 		`resilience.retry.max_atempts: unknown key; did you mean "max_attempts"? (app.yaml:4)`,
 		`resilience.timout: unknown key; did you mean "timeout"? (app.yaml:13)`,
 		`zz: unknown key; known: postgres, redis, resilience (app.yaml:15)`,

@@ -1,16 +1,55 @@
 package config
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/steadyfx/steady/patterns/pipeline"
 )
 
-// configured holds the names of the instances of each kind of step.
+// configured holds the names of the instances of each section.
 type configured map[pipeline.Step][]string
 
 func pipelinesShape() *shape {
 	return &shape{names: &shape{keys: map[string]*shape{"steps": {}}}}
+}
+
+// checkBudgets reports the budgets that retries or hedges name and that are not there.
+func (d *decoder) checkBudgets(resilience map[string]any, kind pipeline.Step, at path, known configured) {
+	section := asTable(resilience[string(kind)])
+	at = at.child(string(kind))
+	check := func(table map[string]any, at path) {
+		at = at.child(budgets)
+		if name, ok := table[budgets].(string); ok && name != "" && !slices.Contains(known[budgets], name) {
+			d.missing(at, "no instance %q below resilience.%s.instances%s", name, budgets, suggest(name, known[budgets]))
+		}
+	}
+	check(section, at)
+	for _, key := range []string{"base", "instances"} {
+		tables := asTable(section[key])
+		for _, name := range slices.Sorted(maps.Keys(tables)) {
+			check(asTable(tables[name]), at.child(key).child(name))
+		}
+	}
+}
+
+// asTable returns a table, nil if the value is something else, which has been reported.
+func asTable(value any) map[string]any {
+	table, _ := value.(map[string]any)
+	return table
+}
+
+// fitting reports how the steps of a pipeline do not fit together. A mistake elsewhere could make them seem so: this is
+// for a configuration that is right otherwise.
+func (d *decoder) fitting(r *Resilience, at path) {
+	if len(d.errs) > 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Pipelines)) {
+		for _, m := range mistakes(r.Pipelines[name].Validate(r.configOf)) {
+			d.add(at.child(name).field(m.field), m.problem, m.cause)
+		}
+	}
 }
 
 // pipelines decodes resilience.pipelines.
@@ -46,20 +85,16 @@ func (d *decoder) steps(value any, at path, name string, known configured) []pip
 	}
 	var steps []pipeline.Reference
 	for i, item := range items {
-		step, ok := d.step(item, at.item(i), name, known)
-		if ok && slices.Contains(steps, step) {
-			d.fail(at.item(i), "%s %q is in this pipeline already", step.Step, step.Instance)
-		}
-		steps = append(steps, step)
+		steps = append(steps, d.step(item, at.item(i), name, known))
 	}
 	return steps
 }
 
-func (d *decoder) step(item any, at path, name string, known configured) (pipeline.Reference, bool) {
+func (d *decoder) step(item any, at path, name string, known configured) pipeline.Reference {
 	switch item := item.(type) {
 	case string:
-		kind, ok := d.kind(item, at)
-		return pipeline.Reference{Step: kind, Instance: name}, ok
+		kind, _ := d.kind(item, at)
+		return kind.Of(name)
 	case map[string]any:
 		if len(item) != 1 {
 			break
@@ -67,14 +102,13 @@ func (d *decoder) step(item any, at path, name string, known configured) (pipeli
 		for key, value := range item {
 			kind, ok := d.kind(key, at)
 			if !ok {
-				return pipeline.Reference{}, false
+				return pipeline.Reference{}
 			}
-			instance, ok := d.instance(kind, value, at.child(key), known[kind])
-			return pipeline.Reference{Step: kind, Instance: instance}, ok
+			return pipeline.Reference{Step: kind, Instance: d.instance(kind, value, at.child(key), known)}
 		}
 	}
 	d.fail(at, "want a kind of step, or one kind with the name of an instance, such as {timeout: %s}", name)
-	return pipeline.Reference{}, false
+	return pipeline.Reference{}
 }
 
 func (d *decoder) kind(name string, at path) (pipeline.Step, bool) {
@@ -89,15 +123,23 @@ func (d *decoder) kind(name string, at path) (pipeline.Step, bool) {
 	return kind, kind.Known()
 }
 
-func (d *decoder) instance(kind pipeline.Step, value any, at path, known []string) (string, bool) {
+// instance decodes the name of an instance. Whether the program gives a fallback or a custom step of that name, only the
+// start can tell.
+func (d *decoder) instance(kind pipeline.Step, value any, at path, known configured) string {
 	name, ok := value.(string)
 	if !ok {
 		d.fail(at, "want the name of an instance, got %s", describe(value, false))
-		return "", false
+		return ""
 	}
-	if !slices.Contains(known, name) {
-		d.missing(at, "no instance %[2]q below resilience.%[1]s.instances%[3]s", kind, name, suggest(name, known))
-		return "", false
+	switch kind {
+	case pipeline.Fallback, pipeline.Custom:
+		d.name(name, at)
+		return name
+	case pipeline.TotalTimeout:
+		kind = pipeline.Timeout
 	}
-	return name, true
+	if !slices.Contains(known[kind], name) {
+		d.missing(at, "no instance %[2]q below resilience.%[1]s.instances%[3]s", kind, name, suggest(name, known[kind]))
+	}
+	return name
 }

@@ -67,6 +67,9 @@ search.steps = [{circuit_breaker = "provider"}]
 	}
 }
 
+const kinds = "adaptive_bulkhead, adaptive_throttle, bulkhead, circuit_breaker, custom, fallback, hedge, rate_limit, " +
+	"retry, throttle, timeout, total_timeout"
+
 func TestWrongPipelines(t *testing.T) {
 	tests := []struct{ steps, want string }{
 		{"[]", ".steps: must list at least one step"},
@@ -74,7 +77,11 @@ func TestWrongPipelines(t *testing.T) {
 		{"5", ".steps: want a list of steps, got 5"},
 		{"{retry: a}", ".steps: want a list of steps, got a table"},
 		{"[retri]", `.steps[0]: unknown step "retri"; did you mean "retry"?`},
-		{"[hedge]", `.steps[0]: unknown step "hedge"; known: bulkhead, circuit_breaker, retry, timeout`},
+		{"[budget]", `.steps[0]: unknown step "budget"; known: ` + kinds},
+		{"[hedge: b]", `.steps[0].hedge: no instance "b" below resilience.hedge.instances`},
+		{"[total_timeout: a]", `.steps[0].total_timeout: no instance "a" below resilience.timeout.instances`},
+		{"[fallback: 5]", ".steps[0].fallback: want the name of an instance, got 5"},
+		{`[fallback: ""]`, ".steps[0].fallback: the name must not be empty"},
 		{"[{retri: a}]", `.steps[0]: unknown step "retri"; did you mean "retry"?`},
 		{"[retry: b]", `.steps[0].retry: no instance "b" below resilience.retry.instances; did you mean "a"?`},
 		{"[bulkhead: a]", `.steps[0].bulkhead: no instance "a" below resilience.bulkhead.instances`},
@@ -108,7 +115,7 @@ func TestLineOfStep(t *testing.T) {
 	tree, err := config.Load(config.File("a.yaml"))
 	wantMistakes(t, tree, err,
 		`resilience.pipelines.p.steps[1].timeout: no instance "x" below resilience.timeout.instances (a.yaml:6)`,
-		`resilience.pipelines.p.steps[2]: unknown step "bulk"; known: bulkhead, circuit_breaker, retry, timeout (a.yaml:7)`,
+		`resilience.pipelines.p.steps[2]: unknown step "bulk"; known: `+kinds+" (a.yaml:7)",
 	)
 }
 
@@ -139,7 +146,7 @@ func TestBaseCannotExtend(t *testing.T) {
 		"instances": map[string]any{"i": map[string]any{"extends": 5}},
 	}}}))
 	wantMistakes(t, tree, err,
-		"resilience.retry.base.a.extends: unknown key; known: backoff, backoff_factor, base_delay, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (explicit value)",
+		"resilience.retry.base.a.extends: unknown key; known: backoff, backoff_factor, base_delay, budget, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (explicit value)",
 		"resilience.retry.instances.i.extends: want the name of a base, got 5 (explicit value)",
 	)
 }

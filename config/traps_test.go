@@ -186,8 +186,8 @@ resilience:
 	}
 	_, err := config.Load(config.File("b.yaml"))
 	wantMistakes(t, nil, err,
-		"resilience.retry.base.x.limit: unknown key; known: backoff, backoff_factor, base_delay, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (b.yaml:3)",
-		"resilience.retry.instances.y.limit: unknown key; known: backoff, backoff_factor, base_delay, extends, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (b.yaml:3)",
+		"resilience.retry.base.x.limit: unknown key; known: backoff, backoff_factor, base_delay, budget, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (b.yaml:3)",
+		"resilience.retry.instances.y.limit: unknown key; known: backoff, backoff_factor, base_delay, budget, extends, jitter, jitter_kind, max_attempts, max_delay, max_elapsed, max_retry_after (b.yaml:3)",
 	)
 }
 

@@ -11,14 +11,16 @@ import (
 	"github.com/steadyfx/steady/internal/wiring"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
 	"github.com/steadyfx/steady/patterns/pipeline"
+	"github.com/steadyfx/steady/patterns/throttle"
 	"github.com/steadyfx/steady/patterns/timeout"
 )
 
-// Module provides *hooks.Bus, *circuitbreaker.Registry, *timeout.Manager and *pipeline.Factory, which hands out all
-// other policies and the pipelines by name. It takes a *zap.Logger and a configuration if the container has them.
+// Module provides *hooks.Bus, *circuitbreaker.Registry, *throttle.Registry, *timeout.Manager and *pipeline.Factory, which
+// hands out all other policies and the pipelines by name. It takes a *zap.Logger, a configuration, and the steps of
+// [AsStep] if the container has them.
 var Module = fx.Module("resilience",
 	fx.Provide(func() IncludeResilienceModuleOnce { return IncludeResilienceModuleOnce{} }),
-	fx.Provide(NewBus, NewCircuitBreakers, NewTimeouts, NewFactory),
+	fx.Provide(NewBus, NewCircuitBreakers, NewThrottles, NewTimeouts, NewFactory),
 	wiring.ScopedLogger("resilience"),
 )
 
@@ -28,6 +30,13 @@ type IncludeResilienceModuleOnce struct{}
 
 // Configure configures [Module] from code. It beats a *config.Tree in the container.
 func Configure(cfg config.Resilience) fx.Option { return fx.Supply(&cfg) }
+
+// steps is the value group of what [AsStep] contributes.
+const steps = `group:"resilience.steps"`
+
+// AsStep is for fx.Provide: it makes of a constructor whose first result is a pipeline.Member one that gives this step to
+// the pipelines of the configuration that name it, as in "fallback: prices" or "custom: chaos".
+func AsStep(constructor any) any { return fx.Annotate(constructor, fx.ResultTags(steps)) }
 
 // ConfigParams is where the constructors take their configuration from: Config, else the Resilience section of Tree,
 // else the defaults.
@@ -96,6 +105,31 @@ func NewCircuitBreakers(p CircuitBreakersParams) (CircuitBreakersResult, error) 
 	return CircuitBreakersResult{Registry: registry}, err
 }
 
+// ThrottlesParams are the parameters of [NewThrottles].
+type ThrottlesParams struct {
+	fx.In
+
+	Config ConfigParams
+	Bus    *hooks.Bus `optional:"true"`
+}
+
+// ThrottlesResult is the result of [NewThrottles].
+type ThrottlesResult struct {
+	fx.Out
+
+	Registry *throttle.Registry
+}
+
+// NewThrottles makes the registry of throttles.
+func NewThrottles(p ThrottlesParams) (ThrottlesResult, error) {
+	cfg, _, err := p.Config.resolve()
+	if err != nil {
+		return ThrottlesResult{}, err
+	}
+	registry, err := throttle.NewRegistry(cfg.Throttle, throttle.WithBus(p.Bus))
+	return ThrottlesResult{Registry: registry}, err
+}
+
 // TimeoutsParams are the parameters of [NewTimeouts].
 type TimeoutsParams struct {
 	fx.In
@@ -134,10 +168,12 @@ func NewTimeouts(p TimeoutsParams) (TimeoutsResult, error) {
 type FactoryParams struct {
 	fx.In
 
-	Config   ConfigParams
-	Logger   *zap.Logger              `optional:"true"`
-	Registry *circuitbreaker.Registry `optional:"true"`
-	Bus      *hooks.Bus               `optional:"true"`
+	Config    ConfigParams
+	Logger    *zap.Logger              `optional:"true"`
+	Registry  *circuitbreaker.Registry `optional:"true"`
+	Throttles *throttle.Registry       `optional:"true"`
+	Steps     []pipeline.Member        `group:"resilience.steps"`
+	Bus       *hooks.Bus               `optional:"true"`
 }
 
 // FactoryResult is the result of [NewFactory].
@@ -162,12 +198,19 @@ func NewFactory(p FactoryParams) (FactoryResult, error) {
 		}
 	}
 	factory, err := pipeline.NewFactory(pipeline.FactoryConfig{
-		CircuitBreakers: p.Registry,
-		Bulkheads:       cfg.Bulkhead,
-		Retries:         cfg.Retry,
-		Timeouts:        cfg.Timeout,
-		Pipelines:       cfg.Pipelines,
-		Bus:             p.Bus,
+		CircuitBreakers:   p.Registry,
+		Throttles:         p.Throttles,
+		AdaptiveBulkheads: cfg.AdaptiveBulkhead,
+		AdaptiveThrottles: cfg.AdaptiveThrottle,
+		Budgets:           cfg.Budget,
+		Bulkheads:         cfg.Bulkhead,
+		Hedges:            cfg.Hedge,
+		RateLimits:        cfg.RateLimit,
+		Retries:           cfg.Retry,
+		Timeouts:          cfg.Timeout,
+		Given:             p.Steps,
+		Pipelines:         cfg.Pipelines,
+		Bus:               p.Bus,
 	})
 	return FactoryResult{Factory: factory}, err
 }

@@ -18,8 +18,10 @@ import (
 	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/fallback"
 	"github.com/steadyfx/steady/patterns/pipeline"
 	"github.com/steadyfx/steady/patterns/retry"
+	"github.com/steadyfx/steady/patterns/throttle"
 	"github.com/steadyfx/steady/patterns/timeout"
 	"github.com/steadyfx/steady/resiliencefx"
 )
@@ -30,10 +32,11 @@ var errDown = errors.New("dependency down")
 type policies struct {
 	fx.In
 
-	Bus      *hooks.Bus
-	Registry *circuitbreaker.Registry
-	Timeouts *timeout.Manager
-	Factory  *pipeline.Factory
+	Bus       *hooks.Bus
+	Registry  *circuitbreaker.Registry
+	Throttles *throttle.Registry
+	Timeouts  *timeout.Manager
+	Factory   *pipeline.Factory
 }
 
 func start(t *testing.T, opts ...fx.Option) policies {
@@ -63,6 +66,13 @@ func TestModuleIsCompleteWithoutAnyOption(t *testing.T) {
 	if same, ok := p.Registry.Get("payments"); !ok || same != breaker {
 		t.Error("the factory and the registry have breakers of their own")
 	}
+	throttler, err := p.Factory.Throttle("payments")
+	if err != nil || throttler.Config() != throttle.DefaultConfig() {
+		t.Fatalf("got %+v, %v", throttler, err)
+	}
+	if same, ok := p.Throttles.Get("payments"); !ok || same != throttler {
+		t.Error("the factory and the registry have throttlers of their own")
+	}
 	if limit := p.Timeouts.For("anything"); limit != timeout.DefaultConfig().Timeout {
 		t.Errorf("the default timeout is %v", limit)
 	}
@@ -70,13 +80,13 @@ func TestModuleIsCompleteWithoutAnyOption(t *testing.T) {
 
 func TestTreeConfiguresEverything(t *testing.T) {
 	p := start(t, fx.Supply(load(t, map[string]any{
-		"retry":           map[string]any{"instances": map[string]any{"mail": map[string]any{"max_attempts": 7}}},
+		"retry":           map[string]any{"instances": map[string]any{"mail": map[string]any{"max_attempts": 5}}},
 		"circuit_breaker": map[string]any{"failure_threshold": 2},
 		"timeout":         map[string]any{"instances": map[string]any{"report": map[string]any{"timeout": 120}}},
 		"pipelines":       map[string]any{"mail": map[string]any{"steps": []any{"circuit_breaker", "retry"}}},
 	})))
 	policy, err := p.Factory.Retry("mail")
-	if err != nil || policy.Config().MaxAttempts != 7 {
+	if err != nil || policy.Config().MaxAttempts != 5 {
 		t.Errorf("got %+v, %v", policy, err)
 	}
 	breaker, err := p.Registry.GetOrCreate("mail")
@@ -89,6 +99,96 @@ func TestTreeConfiguresEverything(t *testing.T) {
 	mail, err := p.Factory.Get("mail")
 	if err != nil || mail.String() != "circuit_breaker(mail) > retry(mail)" {
 		t.Errorf("got %v, %v", mail, err)
+	}
+}
+
+func newChaos() pipeline.Member {
+	return pipeline.Member{Step: pipeline.Custom, Instance: "chaos", Policy: patterns.Direct{}}
+}
+
+func newFallback(bus *hooks.Bus) (pipeline.Member, error) {
+	chain, err := fallback.New("mail", fallback.WithBus[struct{}](bus))
+	if err != nil {
+		return pipeline.Member{}, err
+	}
+	queued := fallback.Alternative(fallback.NoValue(func(context.Context) error { return nil }))
+	return pipeline.Member{Step: pipeline.Fallback, Instance: "mail", Policy: fallback.NewPolicy(chain.Add(queued))}, nil
+}
+
+// withEverything is a pipeline with steps of every kind.
+var withEverything = map[string]any{
+	"budget":            map[string]any{"instances": map[string]any{"mail": map[string]any{"percent": 5}}},
+	"retry":             map[string]any{"budget": "mail", "max_attempts": 2, "base_delay": "10ms"},
+	"hedge":             map[string]any{"instances": map[string]any{"mail": map[string]any{"delay": "100ms"}}},
+	"rate_limit":        map[string]any{"limit": 7},
+	"throttle":          map[string]any{"strategy": "sliding_window"},
+	"adaptive_bulkhead": map[string]any{"max_limit": 11},
+	"adaptive_throttle": map[string]any{"k": 3},
+	"timeout":           map[string]any{"instances": map[string]any{"mail": map[string]any{"timeout": 1}}},
+	"circuit_breaker":   map[string]any{"timeout": 0},
+	"pipelines": map[string]any{"mail": map[string]any{"steps": []any{
+		"fallback", "total_timeout", "rate_limit", "throttle", "bulkhead", "retry", "hedge", "adaptive_throttle",
+		"adaptive_bulkhead", "circuit_breaker", "timeout", map[string]any{"custom": "chaos"},
+	}}},
+}
+
+func TestTreeDrivesPipelinesOfEveryKindOfStep(t *testing.T) {
+	p := start(t, fx.Supply(load(t, withEverything)), fx.Provide(resiliencefx.AsStep(newChaos), resiliencefx.AsStep(newFallback)))
+	mail, err := p.Factory.Get("mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "fallback(mail) > total_timeout(mail.total) > rate_limit(mail) > throttle(mail) > bulkhead(mail) > retry(mail)" +
+		" > hedge(mail) > adaptive_throttle(mail) > adaptive_bulkhead(mail) > circuit_breaker(mail) > timeout(mail) > custom(chaos)"
+	if mail.String() != want {
+		t.Errorf("got %s", mail)
+	}
+	page := mail.Describe().String()
+	for _, want := range []string{
+		"limit 7, period 1s, burst 7\n", `strategy "sliding_window"`, "max_limit 11", "k 3, ", "budget: percent 5, ", "delay 100ms",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is missing in\n%s", want, page)
+		}
+	}
+	var seen []string
+	hooks.On(p.Bus, func(_ context.Context, e hooks.Event) { seen = append(seen, e.EventName()) })
+	if err := mail.Execute(t.Context(), func(context.Context) error { return errDown }); err != nil {
+		t.Errorf("the fallback did not answer: %v", err)
+	}
+	if got := strings.Join(seen, " "); got != "retry.attempted retry.exhausted fallback.used" {
+		t.Errorf("announced: %s", got)
+	}
+}
+
+func TestStepsThatTheProgramDoesNotGiveFailTheBuild(t *testing.T) {
+	err := fx.New(fx.NopLogger, resiliencefx.Module, fx.Supply(load(t, withEverything)), fx.Provide(resiliencefx.AsStep(newChaos)),
+		fx.Invoke(func(*pipeline.Factory) {})).Err()
+	if err == nil || !strings.Contains(err.Error(), `pipelines.mail.steps[0].fallback: the program gives none of the name "mail"`) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestStepsThatNobodyNamesAreInert(t *testing.T) {
+	start(t, fx.Provide(resiliencefx.AsStep(newChaos), resiliencefx.AsStep(newFallback)))
+}
+
+func TestDecoratorsReplaceWhatTheFactoryUses(t *testing.T) {
+	breakers, err := circuitbreaker.NewRegistry(patterns.Instances[circuitbreaker.Config]{Default: circuitbreaker.Sensitive()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	throttles, err := throttle.NewRegistry(patterns.Instances[throttle.Config]{Default: throttle.Config{Calls: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, fx.Decorate(func(*circuitbreaker.Registry) *circuitbreaker.Registry { return breakers }),
+		fx.Decorate(func(*throttle.Registry) *throttle.Registry { return throttles }))
+	if b, err := p.Factory.CircuitBreaker("a"); err != nil || b.Config() != circuitbreaker.Sensitive() {
+		t.Errorf("got %+v, %v", b, err)
+	}
+	if th, err := p.Factory.Throttle("a"); err != nil || th.Config().Calls != 3 {
+		t.Errorf("got %+v, %v", th, err)
 	}
 }
 
@@ -212,7 +312,13 @@ func TestConstructorsWorkWithoutFx(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	factory, err := resiliencefx.NewFactory(resiliencefx.FactoryParams{Registry: registry.Registry})
+	throttles, err := resiliencefx.NewThrottles(resiliencefx.ThrottlesParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	factory, err := resiliencefx.NewFactory(resiliencefx.FactoryParams{
+		Registry: registry.Registry, Throttles: throttles.Registry, Steps: []pipeline.Member{newChaos()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 // safe for concurrent use.
 type Adaptive struct {
 	bulkhead *Bulkhead
+	cfg      AdaptiveConfig
 	start    time.Time // what its clock readings count from
 
 	mu        sync.Mutex
@@ -43,11 +44,16 @@ func NewAdaptive(name string, cfg AdaptiveConfig, opts ...Option) (*Adaptive, er
 		return nil, err
 	}
 	b.adaptive = true
-	return &Adaptive{bulkhead: b, start: time.Now(), algorithm: newAlgorithm(cfg), limit: cfg.InitialLimit}, nil
+	return &Adaptive{
+		bulkhead: b, cfg: cfg, start: time.Now(), algorithm: newAlgorithm(cfg), limit: cfg.InitialLimit,
+	}, nil
 }
 
 // Name returns the name given to [NewAdaptive].
 func (a *Adaptive) Name() string { return a.bulkhead.name }
+
+// Config returns the configuration in use, defaults filled in.
+func (a *Adaptive) Config() AdaptiveConfig { return a.cfg }
 
 // Execute runs op in a slot as [Bulkhead.Execute] does, and learns from it. A panic or a runtime.Goexit is a failure.
 func (a *Adaptive) Execute(ctx context.Context, op patterns.Operation) error {

@@ -55,6 +55,13 @@ func New(name string, cfg Config, opts ...Option) (*Bulkhead, error) {
 // Name returns the name given to [New].
 func (b *Bulkhead) Name() string { return b.name }
 
+// Config returns the configuration in use, defaults filled in and as the last [Bulkhead.Resize] left it.
+func (b *Bulkhead) Config() Config {
+	return Config{
+		MaxConcurrent: int(b.slots.limit.Load()), QueueSize: int(b.slots.places.Load()), Timeout: b.timeout,
+	}
+}
+
 // Execute runs op in a slot, for which it waits in the queue if it must. Without a slot op is not run and the error is
 // a [*RejectedError]; that is so from the start if ctx has already ended. The slot becomes free when op returns, panics
 // or calls runtime.Goexit.

@@ -202,3 +202,23 @@ func TestNobodyIsStrandedByResizes(t *testing.T) {
 		t.Error("not all slots are free in the end")
 	}
 }
+
+func TestConfigIsThatInUse(t *testing.T) {
+	b, err := bulkhead.New("payments", bulkhead.Config{QueueSize: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.Config(), (bulkhead.Config{MaxConcurrent: 10, QueueSize: 3, Timeout: 30 * time.Second}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if err := b.Resize(5, 6); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.Config(), (bulkhead.Config{MaxConcurrent: 5, QueueSize: 6, Timeout: 30 * time.Second}); got != want {
+		t.Errorf("after a resize: got %+v, want %+v", got, want)
+	}
+	a, err := bulkhead.NewAdaptive("payments", bulkhead.AdaptiveConfig{QueueSize: 50})
+	if err != nil || a.Config() != bulkhead.DefaultAdaptiveConfig() {
+		t.Errorf("got %+v, %v", a.Config(), err)
+	}
+}

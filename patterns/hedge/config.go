@@ -16,6 +16,10 @@ type Config struct {
 
 	// MaxHedges is how many attempts a call may have besides its first one; 1 to 100.
 	MaxHedges int `koanf:"max_hedges"`
+
+	// Budget names the retry.Budget that pays for every attempt but a call's first one; "" means none. pipeline.Factory
+	// finds it by the name. [New] does not: whoever names one there must give it, with [WithBudget].
+	Budget string `koanf:"budget"`
 }
 
 // DefaultConfig returns one hedge after 2 s.

@@ -43,15 +43,17 @@ func New(name string, cfg Config, opts ...Option) (*Policy, error) {
 	var checks patterns.Checks
 	checks.Name(name)
 	checks.Include("", cfg.Validate())
-	if err := checks.Err(fmt.Sprintf("hedge %q", name)); err != nil {
-		return nil, err
-	}
 	p := &Policy{name: name, cfg: cfg}
 	if cfg.Quantile > 0 {
 		p.latencies = &latencies{quantile: cfg.Quantile}
 	}
 	for _, opt := range opts {
 		opt(p)
+	}
+	checks.That(cfg.Budget == "" || p.budget != nil, "budget", "names %q, which is not there; give it with WithBudget",
+		cfg.Budget)
+	if err := checks.Err(fmt.Sprintf("hedge %q", name)); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -61,6 +63,9 @@ func (p *Policy) Name() string { return p.name }
 
 // Config returns the configuration in use, defaults filled in.
 func (p *Policy) Config() Config { return p.cfg }
+
+// Budget returns the budget given by [WithBudget], or nil.
+func (p *Policy) Budget() *retry.Budget { return p.budget }
 
 // Delay returns after which time a call that begins now starts its first hedge. With a quantile it is that of the last
 // 256 calls, once there have been 20. A call counts with the time of its first attempt if that succeeded, and with the

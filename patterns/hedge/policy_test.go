@@ -29,6 +29,21 @@ func TestZeroFieldsTakeTheirDefaults(t *testing.T) {
 	}
 }
 
+func TestBudgetThatIsNamedMustBeGiven(t *testing.T) {
+	cfg := hedge.Config{Budget: "provider"}
+	var field *patterns.FieldError
+	if _, err := hedge.New("payments", cfg); !errors.As(err, &field) || field.Field != "budget" {
+		t.Errorf("got %v", err)
+	}
+	b, err := retry.NewBudget(retry.BudgetConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := mustNew(t, cfg, hedge.WithBudget(b)); p.Budget() != b {
+		t.Error("it has another budget")
+	}
+}
+
 func TestPitfall20ConfigurationIsJudged(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -13,6 +13,7 @@ import (
 	"github.com/steadyfx/steady/patterns/bulkhead"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
 	"github.com/steadyfx/steady/patterns/pipeline"
+	"github.com/steadyfx/steady/patterns/ratelimit"
 	"github.com/steadyfx/steady/patterns/retry"
 	"github.com/steadyfx/steady/patterns/timeout"
 )
@@ -40,6 +41,15 @@ func newPipeline(t testing.TB, cfg pipeline.Config, opts ...pipeline.Option) *pi
 	return p
 }
 
+func limit(t *testing.T, d time.Duration) *timeout.Policy {
+	t.Helper()
+	p, err := timeout.New("limit", timeout.Config{Timeout: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestOrder(t *testing.T) {
 	tests := []struct {
 		name string
@@ -53,6 +63,11 @@ func TestOrder(t *testing.T) {
 		{"own", func(c *pipeline.Config) {
 			c.Order = []pipeline.Step{pipeline.Timeout, pipeline.Retry, pipeline.CircuitBreaker, pipeline.Bulkhead}
 		}, "timeout(payments) > retry(payments) > circuit_breaker(payments) > bulkhead(payments)"},
+		{"several of a kind", func(c *pipeline.Config) {
+			c.Named = map[pipeline.Step]patterns.Policy{"outer": limit(t, 5*time.Second), "chaos": patterns.Direct{}}
+			c.Bulkhead = nil
+			c.Order = []pipeline.Step{"outer", pipeline.Retry, pipeline.CircuitBreaker, pipeline.Timeout, "chaos"}
+		}, "timeout(outer) > retry(payments) > circuit_breaker(payments) > timeout(payments) > custom(chaos)"},
 		{"none", func(c *pipeline.Config) { *c = pipeline.Config{} }, ""},
 	}
 	for _, tt := range tests {
@@ -111,7 +126,20 @@ func TestMistakesAreReportedAtOnce(t *testing.T) {
 		{"not configured", func(c *pipeline.Config) { c.Bulkhead = nil; c.Order = pipeline.DefaultOrder() },
 			[]string{"order: names bulkhead, which is not configured"}},
 		{"unknown", func(c *pipeline.Config) { c.Order = append(pipeline.DefaultOrder(), "cache") },
-			[]string{`order: unknown step "cache"; known: bulkhead, circuit_breaker, retry, timeout`}},
+			[]string{`order: unknown step "cache"; known: adaptive_bulkhead, `}},
+		{"beyond the default order", func(c *pipeline.Config) { c.RateLimit = &ratelimit.Config{} },
+			[]string{"order: leaves out rate_limit, which is configured; set Order, or use Standard"}},
+		{"named", func(c *pipeline.Config) {
+			c.Named = map[pipeline.Step]patterns.Policy{"retry": patterns.Direct{}, "a": nil, "": patterns.Direct{}, "b": patterns.Direct{}}
+			c.Order = append(pipeline.DefaultOrder(), "b", "b")
+		}, []string{
+			"named.retry.name: is that of a step of its own", "named.a.policy: must not be nil", "named..name: must not be empty",
+			"order: names b twice", "order: leaves out a, which is configured",
+		}},
+		{"a budget for nothing", func(c *pipeline.Config) { c.Retry, c.Budget = nil, new(retry.Budget) },
+			[]string{"budget: pays for nothing: there is neither a retry nor a hedge"}},
+		{"a budget that only has a name", func(c *pipeline.Config) { c.Retry.Budget = "x" },
+			[]string{`retry.budget: names "x", which is not there; give it with WithBudget`}},
 		{"twice", func(c *pipeline.Config) { c.Order = append(pipeline.DefaultOrder(), pipeline.Retry) },
 			[]string{"order: names retry twice"}},
 		{"in the steps", func(c *pipeline.Config) {
@@ -137,11 +165,63 @@ func TestMistakesAreReportedAtOnce(t *testing.T) {
 
 func TestAddMakesACopy(t *testing.T) { // pitfall 21: composing changes the receiver
 	p := newPipeline(t, pipeline.Config{Retry: &retry.Config{}})
-	a := p.Add(pipeline.Timeout, "a", patterns.Direct{})
-	b := p.Add(pipeline.Timeout, "b", patterns.Direct{})
-	if p.String() != "retry(payments)" || a.String() != "retry(payments) > timeout(a)" ||
-		b.String() != "retry(payments) > timeout(b)" {
+	add := func(instance string) *pipeline.Pipeline {
+		added, err := p.Add(pipeline.Custom, instance, patterns.Direct{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return added
+	}
+	a, b := add("a"), add("b")
+	if p.String() != "retry(payments)" || a.String() != "retry(payments) > custom(a)" ||
+		b.String() != "retry(payments) > custom(b)" {
 		t.Errorf("got %s; %s; %s", p, a, b)
+	}
+}
+
+func TestAddRunsThePolicyInside(t *testing.T) {
+	limit, err := timeout.New("attempt", timeout.Config{Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPipeline(t, pipeline.Config{Retry: &retry.Config{}}).Add(pipeline.Timeout, "attempt", limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		err := p.Execute(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		if !errors.Is(err, timeout.ErrTimeout) || !errors.Is(err, retry.ErrExhausted) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAddReportsMistakes(t *testing.T) {
+	short := newPipeline(t, pipeline.Config{Timeout: &timeout.Config{Timeout: time.Second}})
+	long, err := timeout.New("long", timeout.Config{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		step     pipeline.Step
+		instance string
+		policy   patterns.Policy
+		want     string
+	}{
+		{"cache", "a", patterns.Direct{}, `steps[1].step: unknown step "cache"; known: adaptive_bulkhead, `},
+		{pipeline.Timeout, "a", patterns.Direct{}, "steps[1].policy: must be one of package patterns for a step timeout, got a patterns.Direct"},
+		{pipeline.Retry, "a", long, "steps[1].policy: must be one of package patterns for a step retry, got a *timeout.Policy"},
+		{pipeline.Custom, "a", nil, "steps[1].policy: must not be nil"},
+		{pipeline.Custom, "", patterns.Direct{}, "steps[1].name: must not be empty"},
+		{pipeline.Timeout, "long", long, `steps[1]: timeout "long" allows 1m0s`},
+		{pipeline.TotalTimeout, "long", long, `steps[1]: total_timeout "long" allows 1m0s`},
+		{pipeline.Custom, "long", patterns.Compose(patterns.Direct{}, long), `steps[1]: timeout "long" allows 1m0s`},
+	}
+	for _, tt := range tests {
+		_, err := short.Add(tt.step, tt.instance, tt.policy)
+		if !errors.Is(err, patterns.ErrConfiguration) || !strings.HasPrefix(err.Error(), `pipeline "payments": `+tt.want) {
+			t.Errorf("%s %q: got %v, want %s", tt.step, tt.instance, err, tt.want)
+		}
 	}
 }
 

@@ -352,3 +352,15 @@ func TestPolicyInsideOfItself(t *testing.T) {
 		}
 	})
 }
+
+func TestConfigIsThatInUse(t *testing.T) {
+	p, err := timeout.New("report", timeout.Config{Timeout: time.Minute}, timeout.WithDetached())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := timeout.DefaultConfig()
+	want.Timeout, want.Detached = time.Minute, true
+	if got := p.Config(); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

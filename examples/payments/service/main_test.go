@@ -32,7 +32,7 @@ const patient = `
 resilience:
   retry: {instances: {provider: {max_attempts: 3, base_delay: 1ms}}}
   circuit_breaker: {instances: {provider: {failure_threshold: 1000, minimum_calls: 1000}}}
-  timeout: {instances: {provider: {timeout: 1m}}}
+  timeout: {instances: {provider: {timeout: 30s}}}
   pipelines: {provider: {steps: [retry, circuit_breaker, timeout]}}
 `
 
