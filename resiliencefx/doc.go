@@ -6,7 +6,8 @@
 // default configuration, and the bus that says what happens to them. A *[config.Tree] in the container
 // (fx.Supply(tree)) configures them and composes pipelines of them from files; [Configure] does from code. What a file
 // cannot say, a fallback or a policy of the application's own, becomes a step of such a pipeline by [AsStep]. With a
-// *zap.Logger in the container, events are logged.
+// *zap.Logger in the container, events are logged. With a circuitbreaker.Backend in it, circuits are shared with the
+// other replicas of the service.
 //
 // Constructors do no I/O and start no goroutine. They are exported for programs that are not, or not yet, wired by
 // Fx: every field of their parameters may be left out.

@@ -84,8 +84,10 @@ func NewBus(p BusParams) BusResult { return BusResult{Bus: wiring.NewBus(p.Lifec
 type CircuitBreakersParams struct {
 	fx.In
 
-	Config ConfigParams
-	Bus    *hooks.Bus `optional:"true"`
+	Config    ConfigParams
+	Lifecycle fx.Lifecycle           `optional:"true"`
+	Backend   circuitbreaker.Backend `optional:"true"`
+	Bus       *hooks.Bus             `optional:"true"`
 }
 
 // CircuitBreakersResult is the result of [NewCircuitBreakers].
@@ -95,14 +97,30 @@ type CircuitBreakersResult struct {
 	Registry *circuitbreaker.Registry
 }
 
-// NewCircuitBreakers makes the registry of circuit breakers.
+// NewCircuitBreakers makes the registry of circuit breakers. They share their state through Backend, if there is one,
+// while the application runs.
 func NewCircuitBreakers(p CircuitBreakersParams) (CircuitBreakersResult, error) {
 	cfg, _, err := p.Config.resolve()
 	if err != nil {
 		return CircuitBreakersResult{}, err
 	}
 	registry, err := circuitbreaker.NewRegistry(cfg.CircuitBreaker, circuitbreaker.WithBus(p.Bus))
-	return CircuitBreakersResult{Registry: registry}, err
+	if err != nil {
+		return CircuitBreakersResult{}, err
+	}
+	if p.Backend != nil {
+		share(registry, p.Backend, p.Lifecycle)
+	}
+	return CircuitBreakersResult{Registry: registry}, nil
+}
+
+// share waits for the start, because sharing runs in the background.
+func share(registry *circuitbreaker.Registry, backend circuitbreaker.Backend, lifecycle fx.Lifecycle) {
+	if lifecycle == nil {
+		registry.SetBackend(backend)
+		return
+	}
+	lifecycle.Append(fx.StartStopHook(func() { registry.SetBackend(backend) }, registry.Close))
 }
 
 // ThrottlesParams are the parameters of [NewThrottles].

@@ -24,6 +24,7 @@ import (
 	"github.com/steadyfx/steady/patterns/throttle"
 	"github.com/steadyfx/steady/patterns/timeout"
 	"github.com/steadyfx/steady/resiliencefx"
+	"github.com/steadyfx/steady/stores/memstore"
 )
 
 var errDown = errors.New("dependency down")
@@ -190,6 +191,40 @@ func TestDecoratorsReplaceWhatTheFactoryUses(t *testing.T) {
 	if th, err := p.Factory.Throttle("a"); err != nil || th.Config().Calls != 3 {
 		t.Errorf("got %+v, %v", th, err)
 	}
+}
+
+func TestCircuitsAreSharedWhileTheApplicationRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.NewState()
+		replica := func() (*circuitbreaker.Breaker, *fxtest.App) {
+			var b *circuitbreaker.Breaker
+			app := fxtest.New(t, fx.NopLogger, resiliencefx.Module,
+				fx.Provide(func() (circuitbreaker.Backend, error) {
+					return circuitbreaker.NewDistributedBackend(store, circuitbreaker.DistributedConfig{})
+				}),
+				fx.Invoke(func(r *circuitbreaker.Registry) (err error) {
+					b, err = r.GetOrCreate("payments")
+					return err
+				}),
+			)
+			return b, app
+		}
+		one, first := replica()
+		two, second := replica()
+		one.ForceOpen()
+		synctest.Wait()
+		if two.State() != circuitbreaker.Closed {
+			t.Fatal("circuits are shared before the start")
+		}
+		first.RequireStart()
+		second.RequireStart()
+		synctest.Wait()
+		if two.State() != circuitbreaker.ForcedOpen {
+			t.Fatalf("circuits are not shared: %v", two.State())
+		}
+		first.RequireStop() // and nothing runs any more, or the bubble would not end
+		second.RequireStop()
+	})
 }
 
 func TestConfigureBeatsTheTree(t *testing.T) {

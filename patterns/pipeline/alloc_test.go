@@ -9,8 +9,8 @@ import (
 	"github.com/steadyfx/steady/patterns"
 )
 
-// Pitfall 23: executors that are put together again for every call.
-func TestCallsThroughAPipelineDoNotAllocate(t *testing.T) {
+// Executors that are put together again for every call.
+func TestPitfall23CallsThroughAPipelineDoNotAllocate(t *testing.T) {
 	ctx := context.Background()
 	p := three(t)
 	wrapped := patterns.Wrap(p, func(_ context.Context, n int) (int, error) { return n + 1, nil })
