@@ -75,16 +75,19 @@ func (p RedisParams) open(cfg idempotency.Config) (idempotency.Store, error) {
 		p.Lifecycle.Append(fx.StopHook(selected.client.Close))
 	}
 	if section.CheckOnStart != config.CheckOff {
-		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error { return check(ctx, selected, section, log) }))
+		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error { return check(ctx, store, selected, section, log) }))
 	}
 	return store, nil
 }
 
-func check(ctx context.Context, selected selection, section config.Redis, log *zap.Logger) error {
+func check(
+	ctx context.Context, store *redisstore.Idempotency, selected selection, section config.Redis, log *zap.Logger,
+) error {
 	ctx, cancel := wiring.Bounded(ctx, section.CheckTimeout)
 	defer cancel()
 	err := selected.client.Ping(ctx).Err()
 	if err == nil {
+		warnOfEviction(ctx, store, log)
 		return nil
 	}
 	err = failedCheck(err, selected, section)
@@ -93,6 +96,19 @@ func check(ctx context.Context, selected selection, section config.Redis, log *z
 		return nil
 	}
 	return fmt.Errorf("%w; to start all the same set redis.check_on_start to %q", err, config.CheckWarn)
+}
+
+// warnOfEviction tells of a server that may forget a claim while its owner acts. One that will not say is believed.
+func warnOfEviction(ctx context.Context, store *redisstore.Idempotency, log *zap.Logger) {
+	policy, err := store.EvictionPolicy(ctx)
+	switch {
+	case err != nil:
+		log.Debug("redis does not tell its maxmemory-policy", zap.Error(err))
+	case policy != "":
+		log.Warn("redis drops records when its memory is full, and an operation whose claim is dropped can run twice; "+
+			"set maxmemory-policy to noeviction on the server that holds idempotency records",
+			zap.String("maxmemory_policy", policy))
+	}
 }
 
 // failedCheck says what to do about a server that did not answer, or not with what was asked for.

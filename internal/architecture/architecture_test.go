@@ -55,6 +55,7 @@ var rules = []rule{
 
 	{"stores/memstore", []string{"hooks", "patterns/..."}},
 	{"stores/redisstore", []string{"hooks", "patterns/...", "stores/memstore", redis}},
+	{"stores/pgstore", []string{"patterns/...", pgx}},
 	{"stores/sqlitestore", []string{"internal/sqlrecord", "patterns/...", sqlite}},
 	{"stores/mysqlstore", []string{"internal/sqlrecord", "patterns/...", mysql}},
 	{"stores/storetest", []string{"hooks", "patterns/...", porcupine}},

@@ -10,8 +10,8 @@ import (
 )
 
 // Janitor removes expired records from a store every Config.CleanupInterval, give or take 10 %, so that replicas do
-// not all do it at once. Stores that expire records themselves do not need one. All methods are safe for concurrent
-// use.
+// not all do it at once. That they may is up to the store: each record is removed once, and a live one never. Stores
+// that expire records themselves do not need a janitor. All methods are safe for concurrent use.
 type Janitor struct {
 	store    Store
 	interval time.Duration
@@ -100,7 +100,10 @@ func (j *Janitor) clean(ctx context.Context) {
 		var n int
 		n, e.Err = j.store.CleanupExpired(limited, batch)
 		e.Removed += n
-		more = e.Err == nil && n >= batch
+		if more = e.Err == nil && n >= batch; more {
+			e.Err = limited.Err() // a store may be deaf to it
+			more = e.Err == nil
+		}
 	}
 	if ctx.Err() != nil {
 		e.Err = nil // told to stop

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns/idempotency"
+	"github.com/steadyfx/steady/stores/memstore"
 )
 
 func newJanitor(t *testing.T, store idempotency.Store, cfg idempotency.Config) (*idempotency.Janitor, *eventLog) {
@@ -58,6 +60,49 @@ func TestJanitorRemovesWhatHasExpiredInBatches(t *testing.T) {
 	})
 }
 
+func TestJanitorsOfManyReplicasShareTheWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const replicas, records = 8, 20_000
+		store, err := memstore.NewIdempotency(memstore.Config{MaxEntries: records + 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range records {
+			if err := store.Set(t.Context(), fmt.Sprint(i), nil, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held, err := store.Claim(t.Context(), idempotency.ClaimRequest{Key: "held", Lease: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := newEventLog()
+		var running sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		for range replicas {
+			j, err := idempotency.NewJanitor(store, idempotency.Config{CleanupInterval: 5 * time.Minute}, idempotency.WithBus(&events.bus))
+			if err != nil {
+				t.Fatal(err)
+			}
+			running.Go(func() { j.Run(ctx) })
+		}
+		time.Sleep(10 * time.Minute)
+		cancel()
+		running.Wait()
+		removed := 0
+		for _, e := range events.all() {
+			cleaned := e.(hooks.IdempotencyCleaned)
+			if removed += cleaned.Removed; cleaned.Err != nil {
+				t.Error(cleaned.Err)
+			}
+		}
+		wantEqual(t, "records removed by all replicas", removed, records)
+		if err := store.Complete(t.Context(), "held", held.Token, nil, 0); err != nil {
+			t.Errorf("a janitor took a live claim: %v", err)
+		}
+	})
+}
+
 func TestJanitorTellsOfFailuresAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStore(t)
@@ -86,6 +131,33 @@ func TestJanitorTellsOfFailuresAndGoesOn(t *testing.T) {
 			if !errors.Is(got.Err, want.Err) || got.Removed != want.Removed || got.Elapsed != want.Elapsed {
 				t.Errorf("event %d: got %+v, want %+v", i, got, want)
 			}
+		}
+	})
+}
+
+// endless always finds a full batch, and does not look at its context.
+type endless struct{ idempotency.Store }
+
+func (endless) CleanupExpired(_ context.Context, limit int) (int, error) {
+	time.Sleep(700 * time.Millisecond)
+	return limit, nil
+}
+
+func TestJanitorRestsThoughTheStoreIsDeafToItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, events := newJanitor(t, endless{newStore(t)}, idempotency.Config{CleanupInterval: time.Minute})
+		j.Start()
+		time.Sleep(2*time.Minute + 10*time.Second)
+		if err := j.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		all := events.all()
+		if len(all) == 0 {
+			t.Fatal("it never rests")
+		}
+		got := all[0].(hooks.IdempotencyCleaned)
+		if !errors.Is(got.Err, context.DeadlineExceeded) || got.Elapsed != 60200*time.Millisecond || got.Removed != 86*1000 {
+			t.Errorf("got %+v, want one round, until a batch ends after a minute", got)
 		}
 	})
 }

@@ -26,12 +26,14 @@ func BenchmarkClaimComplete(b *testing.B) {
 			})
 			b.Run("parallel", func(b *testing.B) {
 				m, keys := filled(b, entries)
-				var worker atomic.Int64
+				var workers atomic.Int64
 				b.ReportAllocs()
 				b.ResetTimer()
 				b.RunParallel(func(pb *testing.PB) {
-					for i := entries + int(worker.Add(1))*entries/64; pb.Next(); i++ {
-						pair(b, m, keys[i%len(keys)])
+					// Each has keys of its own, so that every claim is acquired.
+					own := int(workers.Add(1)-1) % runtime.GOMAXPROCS(0)
+					for i := entries; pb.Next(); i++ {
+						pair(b, m, keys[(i*runtime.GOMAXPROCS(0)+own)%len(keys)])
 					}
 				})
 			})
@@ -53,13 +55,22 @@ func BenchmarkReplay(b *testing.B) {
 	}
 }
 
-// BenchmarkGC is the cost of a garbage collection while the store holds a million records.
+// BenchmarkGC is the cost of a garbage collection while the store holds records, and for how long it stops the program.
 func BenchmarkGC(b *testing.B) {
-	m, _ := filled(b, 1_000_000)
-	for b.Loop() {
-		runtime.GC()
+	for _, entries := range []int{1, 10_000, 1_000_000} {
+		b.Run("entries="+strconv.Itoa(entries), func(b *testing.B) {
+			m, _ := filled(b, entries)
+			runtime.GC()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for b.Loop() {
+				runtime.GC()
+			}
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.PauseTotalNs-before.PauseTotalNs)/float64(after.NumGC-before.NumGC), "pause-ns/op")
+			runtime.KeepAlive(m)
+		})
 	}
-	runtime.KeepAlive(m)
 }
 
 // filled returns a full store, and keys, of which the store holds the first half.

@@ -11,10 +11,10 @@ import (
 )
 
 // lock locks the shard of a key and looks for its record. The caller unlocks.
-func (m *Idempotency) lock(key [sha256.Size]byte) (s *shard, slot int32, found bool) {
+func (m *Idempotency) lock(key *[sha256.Size]byte) (s *shard, slot int32, found bool) {
 	s = &m.shards[key[0]%shardCount]
 	s.mu.Lock()
-	slot, found = s.index[key]
+	slot, found = s.index.find(s.records, key)
 	return s, slot, found
 }
 
@@ -23,7 +23,7 @@ func (m *Idempotency) lock(key [sha256.Size]byte) (s *shard, slot int32, found b
 // claim the same new key only one makes room.
 //
 // No two shards are ever locked at once, and none when this is called.
-func (m *Idempotency) makeRoom(ctx context.Context, op string, key [sha256.Size]byte, token idempotency.Token) error {
+func (m *Idempotency) makeRoom(ctx context.Context, op string, key *[sha256.Size]byte, token idempotency.Token) error {
 	for {
 		n := m.total.Load()
 		if n <= m.max {
@@ -46,7 +46,7 @@ func (m *Idempotency) makeRoom(ctx context.Context, op string, key [sha256.Size]
 }
 
 // withdraw forgets a claim, if it still is that of token.
-func (m *Idempotency) withdraw(key [sha256.Size]byte, token idempotency.Token) bool {
+func (m *Idempotency) withdraw(key *[sha256.Size]byte, token idempotency.Token) bool {
 	s, slot, found := m.lock(key)
 	defer s.unlock()
 	if !found || !s.records[slot].claimedBy(token) {
@@ -56,42 +56,54 @@ func (m *Idempotency) withdraw(key [sha256.Size]byte, token idempotency.Token) b
 	return true
 }
 
-// evict forgets an expired record or else the oldest result, if there is one.
+// evict forgets an expired record or else the oldest result, if there is one. Who finds the shard with the oldest busy
+// takes the next oldest: of several who make room at once, all but one would wait there to find it gone.
 func (m *Idempotency) evict(ctx context.Context) bool {
-	for {
+	for busy, patient := uint32(0), false; ; {
 		now, results := m.now(), m.results.Load()
-		victim, oldest := (*shard)(nil), noResult
-		for i := range m.shards {
+		victim, oldest, expired := none, noResult, false
+		for i := range int32(shardCount) {
 			s := &m.shards[i]
+			if busy&(1<<i) != 0 {
+				continue
+			}
 			if s.firstDeadline.Load() <= now {
-				victim = s
+				victim, expired = i, true
 				break
 			}
 			if order := s.oldestResult.Load(); order < oldest {
-				victim, oldest = s, order
+				victim, oldest = i, order
 			}
 		}
-		if victim == nil && m.results.Load() == results {
-			return false
-		}
-		if victim != nil {
-			evicted, early := victim.evict(now, oldest)
-			if early {
-				m.countEvicted(ctx, now)
+		if victim == none {
+			if busy == 0 && m.results.Load() == results {
+				return false
 			}
-			if evicted {
-				return true
-			}
+			busy, patient = 0, true // all are busy, or a claim became a result behind our back
+			continue
 		}
-		// Somebody else was faster, or a claim became a result behind our back: look again.
+		s := &m.shards[victim]
+		if patient || expired {
+			s.mu.Lock()
+		} else if !s.mu.TryLock() {
+			busy |= 1 << victim
+			continue
+		}
+		evicted, early := s.evict(now, oldest)
+		s.unlock()
+		if early {
+			m.countEvicted(ctx, now)
+		}
+		if evicted {
+			return true
+		}
+		// Somebody else was faster: look again.
 	}
 }
 
-// evict takes the lock and forgets an expired record, or the oldest result if that is still the one in that order: early,
-// because it would still have been replayed.
+// evict forgets an expired record, or the oldest result if that is still the one in that order: early, because it would
+// still have been replayed.
 func (s *shard) evict(now int64, order uint64) (evicted, early bool) {
-	s.mu.Lock()
-	defer s.unlock()
 	slot := s.expired(now)
 	if slot == none && s.oldest != none && s.records[s.oldest].order == order {
 		slot, early = s.oldest, true
@@ -115,7 +127,7 @@ func (m *Idempotency) countEvicted(ctx context.Context, now int64) {
 }
 
 // add makes an empty record in a locked shard, for the caller to acquire before it unlocks and to make room for after.
-func (m *Idempotency) add(s *shard, key [sha256.Size]byte) int32 {
+func (m *Idempotency) add(s *shard, key *[sha256.Size]byte) int32 {
 	m.total.Add(1)
 	return s.add(key)
 }

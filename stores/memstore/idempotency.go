@@ -83,9 +83,9 @@ func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (
 		return idempotency.Claim{}, err
 	}
 	key := digest(req.Key)
-	c, value, added := m.claim(key, req)
+	c, value, added := m.claim(&key, &req)
 	if added {
-		if err := m.makeRoom(ctx, "claim", key, c.Token); err != nil {
+		if err := m.makeRoom(ctx, "claim", &key, c.Token); err != nil {
 			return idempotency.Claim{}, err
 		}
 	}
@@ -98,7 +98,7 @@ func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (
 // claim returns the result, if there is one, apart: it may be long, so it is copied with no lock held. If the record was
 // added, room has to be made for it.
 func (m *Idempotency) claim(
-	key [sha256.Size]byte, req idempotency.ClaimRequest,
+	key *[sha256.Size]byte, req *idempotency.ClaimRequest,
 ) (c idempotency.Claim, value string, added bool) {
 	s, slot, found := m.lock(key)
 	defer s.unlock()
@@ -134,7 +134,8 @@ func (m *Idempotency) Complete(
 		return err
 	}
 	result := string(value) // copied with no lock held
-	s, slot, found := m.lock(digest(key))
+	hash := digest(key)
+	s, slot, found := m.lock(&hash)
 	defer s.unlock()
 	now := m.now()
 	if !found || s.records[slot].owner != token.Owner {
@@ -158,7 +159,8 @@ func (m *Idempotency) Extend(ctx context.Context, key string, token idempotency.
 	if err := idempotency.ValidateLease(lease); err != nil {
 		return err
 	}
-	s, slot, found := m.lock(digest(key))
+	hash := digest(key)
+	s, slot, found := m.lock(&hash)
 	defer s.unlock()
 	if !found || !s.records[slot].claimedBy(token) {
 		return idempotency.ErrClaimLost
@@ -172,7 +174,8 @@ func (m *Idempotency) Release(ctx context.Context, key string, token idempotency
 	if err := checkContext(ctx, "release"); err != nil {
 		return err
 	}
-	s, slot, found := m.lock(digest(key))
+	hash := digest(key)
+	s, slot, found := m.lock(&hash)
 	defer s.unlock()
 	if !found || !s.records[slot].claimedBy(token) {
 		return idempotency.ErrClaimLost
@@ -207,7 +210,8 @@ func (m *Idempotency) GetRecord(ctx context.Context, key string) (rec idempotenc
 
 // record returns the result, if there is one, apart.
 func (m *Idempotency) record(key string) (rec idempotency.Record, result string, found bool) {
-	s, slot, found := m.lock(digest(key))
+	hash := digest(key)
+	s, slot, found := m.lock(&hash)
 	defer s.unlock()
 	if !found || !s.records[slot].live(m.now()) {
 		return idempotency.Record{}, "", false
@@ -233,14 +237,14 @@ func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 		return err
 	}
 	hash, result := digest(key), string(value)
-	token, added := m.set(hash, result, ttl)
+	token, added := m.set(&hash, result, ttl)
 	if !added {
 		return nil
 	}
-	if err := m.makeRoom(ctx, op, hash, token); err != nil {
+	if err := m.makeRoom(ctx, op, &hash, token); err != nil {
 		return err
 	}
-	s, slot, found := m.lock(hash)
+	s, slot, found := m.lock(&hash)
 	defer s.unlock()
 	if found && s.records[slot].claimedBy(token) { // else somebody has set or deleted it after us
 		now := m.now()
@@ -251,7 +255,7 @@ func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 
 // set stores a result in the record of a key. Where there is none, it adds a claim that does not lapse: room has to be
 // made for it before it becomes a result, or it could be the one to go.
-func (m *Idempotency) set(key [sha256.Size]byte, result string, ttl time.Duration) (token idempotency.Token, added bool) {
+func (m *Idempotency) set(key *[sha256.Size]byte, result string, ttl time.Duration) (token idempotency.Token, added bool) {
 	s, slot, found := m.lock(key)
 	defer s.unlock()
 	if !found {
@@ -270,7 +274,8 @@ func (m *Idempotency) Delete(ctx context.Context, key string) error {
 	if err := checkContext(ctx, "delete"); err != nil {
 		return err
 	}
-	s, slot, found := m.lock(digest(key))
+	hash := digest(key)
+	s, slot, found := m.lock(&hash)
 	defer s.unlock()
 	if found {
 		m.remove(s, slot)
@@ -302,7 +307,8 @@ func (m *Idempotency) Ping(ctx context.Context) error { return checkContext(ctx,
 
 // Has reports whether key has an unexpired record, pending or complete.
 func (m *Idempotency) Has(key string) bool {
-	s, slot, found := m.lock(digest(key))
+	hash := digest(key)
+	s, slot, found := m.lock(&hash)
 	defer s.unlock()
 	return found && s.records[slot].live(m.now())
 }

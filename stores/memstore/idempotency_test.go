@@ -22,7 +22,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t, 0) }, storetest.InBubble())
+	storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t, 0) }, storetest.InBubble(), storetest.RaceKeys(1000))
 }
 
 // The bubble makes the checks fast; this makes them race.

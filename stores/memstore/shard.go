@@ -16,10 +16,10 @@ const shardCount = 32 // a power of two
 // shard is a part of the records behind a lock of its own. Its methods, unless they say otherwise, want the lock held.
 type shard struct {
 	mu      sync.Mutex
-	index   map[[sha256.Size]byte]int32 // slot of a key
-	records []record                    // by slot
-	values  []string                    // by slot; apart from the records, which are free of pointers
-	spare   []int32                     // slots to use again
+	index   index    // slot of a key
+	records []record // by slot
+	values  []string // by slot; apart from the records, which are free of pointers
+	spare   []int32  // slots to use again
 
 	pending   deadlines
 	completed deadlines
@@ -72,7 +72,6 @@ func (r *record) claimedBy(token idempotency.Token) bool {
 }
 
 func (s *shard) init() {
-	s.index = make(map[[sha256.Size]byte]int32)
 	s.oldest, s.newest = none, none
 	s.publish()
 }
@@ -97,7 +96,7 @@ func (s *shard) publish() {
 }
 
 // add makes an empty record, which the caller must acquire before it unlocks.
-func (s *shard) add(key [sha256.Size]byte) int32 {
+func (s *shard) add(key *[sha256.Size]byte) int32 {
 	var slot int32
 	if n := len(s.spare); n > 0 {
 		slot = s.spare[n-1]
@@ -107,15 +106,15 @@ func (s *shard) add(key [sha256.Size]byte) int32 {
 		s.records = append(s.records, record{})
 		s.values = append(s.values, "")
 	}
-	s.records[slot].key = key
-	s.index[key] = slot
+	s.records[slot].key = *key
+	s.index.add(key, slot)
 	return slot
 }
 
 // drop forgets a record.
 func (s *shard) drop(slot int32) {
 	s.detach(slot)
-	delete(s.index, s.records[slot].key)
+	s.index.remove(&s.records[slot].key, slot)
 	s.records[slot] = record{}
 	s.values[slot] = ""
 	s.spare = append(s.spare, slot)
@@ -216,7 +215,7 @@ func (s *shard) expired(now int64) int32 {
 func (s *shard) size() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.index)
+	return s.index.used
 }
 
 // count takes the lock.
@@ -224,20 +223,20 @@ func (s *shard) count(clock func() int64) (total, expired int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := clock()
-	for _, slot := range s.index {
-		if !s.records[slot].live(now) {
+	for i := range s.records {
+		if r := &s.records[i]; r.status != 0 && !r.live(now) {
 			expired++
 		}
 	}
-	return len(s.index), expired
+	return s.index.used, expired
 }
 
 // clear takes the lock, forgets everything but the fence, and returns how many records that were.
 func (s *shard) clear() int {
 	s.mu.Lock()
 	defer s.unlock()
-	n := len(s.index)
-	s.index = make(map[[sha256.Size]byte]int32)
+	n := s.index.used
+	s.index = index{}
 	s.records, s.values, s.spare = nil, nil, nil
 	s.pending, s.completed = deadlines{}, deadlines{}
 	s.oldest, s.newest = none, none

@@ -67,7 +67,7 @@ func BenchmarkIdempotency(b *testing.B) {
 			}
 		}},
 	}
-	for _, clients := range []int{1, 16} {
+	for _, clients := range []int{1, 16, 64} {
 		b.Run("clients="+strconv.Itoa(clients), func(b *testing.B) {
 			for _, o := range operations {
 				b.Run(o.name, func(b *testing.B) {

@@ -20,17 +20,20 @@ const (
 
 // run runs a script on a key. See aside for abandoned.
 func (s *Idempotency) run(
-	ctx context.Context, op string, script *redis.Script, key string, abandoned func(), args ...any,
+	ctx context.Context, op string, script script, key string, abandoned func(), args ...any,
 ) (any, error) {
 	keys := []string{s.redisKey(key)}
 	return s.ask(ctx, op, func(ctx context.Context) (any, error) {
+		if s.replicas > 0 && script.waits {
+			return s.runReplicated(ctx, script, keys, args)
+		}
 		return script.Run(ctx, s.client, keys, args...).Result()
 	}, abandoned)
 }
 
 // runOwned runs a script that only the owner of a claim may run.
 func (s *Idempotency) runOwned(
-	ctx context.Context, op string, script *redis.Script, key string, token idempotency.Token, args ...any,
+	ctx context.Context, op string, script script, key string, token idempotency.Token, args ...any,
 ) error {
 	args = append([]any{string(token.Owner[:])}, args...)
 	reply, err := s.run(ctx, op, script, key, nil, args...)

@@ -12,7 +12,8 @@ import (
 
 func TestConformance(t *testing.T) {
 	server := services.Redis(t)
-	storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t, dial(t, server.URL)) })
+	opened := func(t *testing.T) idempotency.Store { return open(t, dial(t, server.URL)) }
+	storetest.Idempotency(t, opened, storetest.RaceKeys(1000), storetest.SkewedClient(opened))
 }
 
 // The client's other way to wait for answers.

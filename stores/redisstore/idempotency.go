@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"reflect"
 	"strings"
 	"time"
@@ -20,9 +21,23 @@ type Config struct {
 	// KeyPrefix comes before the digest of each key. It is at most 64 bytes, without control characters and without
 	// braces, which would send all keys to one slot of a cluster. Empty: "idempotency:".
 	KeyPrefix string
+
+	// Replicas is how many replicas must have what a Claim, a Complete, an Extend or a Set has written before it
+	// succeeds (WAIT), at most 100. With fewer, its error is a BackendError that matches [ErrNotReplicated]: the write
+	// is on the master, where it stays unless the master is lost; a claim is released then. It needs a client of a
+	// single server or of Sentinel. Zero, the default: writes do not wait for replicas, and a master that is lost before
+	// it has sent them on loses them. A failover can still choose a replica that is behind: only min-replicas-to-write
+	// and as many replicas as there are here keep that from happening.
+	Replicas int
+
+	// ReplicaTimeout bounds the wait for replicas; it should be shorter than the client's ReadTimeout. Zero: 1 s.
+	ReplicaTimeout time.Duration
 }
 
-const maxPrefix = 64
+const (
+	maxPrefix   = 64
+	maxReplicas = 100
+)
 
 // Idempotency is an [idempotency.Store] in Redis. Use [NewIdempotency]. All methods are safe for concurrent use.
 //
@@ -47,6 +62,9 @@ type Idempotency struct {
 	obedient bool // the client ends calls with the deadline of their context
 	prefix   string
 	limit    time.Duration // of a call whose context has no deadline
+
+	replicas       int // that must have a write
+	replicaTimeout time.Duration
 }
 
 // NewIdempotency returns a store on client, which stays the caller's to close. It does not connect. The error is an
@@ -62,11 +80,22 @@ func NewIdempotency(client redis.UniversalClient, cfg Config) (*Idempotency, err
 		"must not hold control characters, got %q", cfg.KeyPrefix)
 	checks.That(!strings.ContainsAny(cfg.KeyPrefix, "{}"), "key_prefix",
 		"must not hold braces, which would send all keys to one slot of a cluster, got %q", cfg.KeyPrefix)
+	checks.That(cfg.Replicas >= 0 && cfg.Replicas <= maxReplicas, "replicas", "must be from 0 to %d, got %d",
+		maxReplicas, cfg.Replicas)
+	checks.That(cfg.ReplicaTimeout == 0 || cfg.ReplicaTimeout >= time.Millisecond, "replica_timeout",
+		"must be at least a millisecond, got %v", cfg.ReplicaTimeout)
+	if _, single := client.(*redis.Client); cfg.Replicas > 0 {
+		checks.That(single, "replicas", "needs a *redis.Client, of a single server or of Sentinel, got a %T", client)
+	}
 	if err := checks.Err("redis"); err != nil {
 		return nil, &idempotency.ConfigurationError{Err: err}
 	}
+	if cfg.ReplicaTimeout == 0 {
+		cfg.ReplicaTimeout = defaultReplicaTimeout
+	}
 	return &Idempotency{
 		client: client, obedient: obeysDeadlines(client), prefix: cfg.KeyPrefix, limit: defaultLimit,
+		replicas: cfg.Replicas, replicaTimeout: cfg.ReplicaTimeout,
 	}, nil
 }
 
@@ -88,6 +117,9 @@ func (s *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (
 	giveUp := func() { s.releaseAbandoned(req.Key, owner) }
 	reply, err := s.run(ctx, "claim", claimScript, req.Key, giveUp,
 		owner, string(req.Fingerprint), micros(req.Lease), millis(req.Lease)+millis(grace), millis(grace))
+	if errors.Is(err, ErrNotReplicated) {
+		giveUp()
+	}
 	if err != nil {
 		return idempotency.Claim{}, err
 	}

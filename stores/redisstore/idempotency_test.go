@@ -284,6 +284,58 @@ func TestForgottenScriptsAreSentAgain(t *testing.T) {
 	}
 }
 
+// capture keeps the last command of a client.
+type capture struct{ args []any }
+
+func (c *capture) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *capture) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.args = cmd.Args()
+		return next(ctx, cmd)
+	}
+}
+func (c *capture) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// A command that hung in the network may arrive when its repetition has long been answered.
+func TestRepeatedClaimChangesNothing(t *testing.T) {
+	client := connect(t)
+	last := &capture{}
+	client.AddHook(last)
+	s := open(t, client)
+	ctx := t.Context()
+	c := claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long})
+	before, _, err := s.GetRecord(ctx, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long})
+	repeated := append([]any{}, last.args...)
+	if c := claim(t, s, idempotency.ClaimRequest{Key: "other", Lease: long}); c.Outcome != idempotency.Acquired {
+		t.Fatal(c.Outcome)
+	}
+	own := append([]any{}, last.args...)
+	own[3] = repeated[3] // the Redis key
+	own[4] = string(c.Token.Owner[:])
+
+	if fence, err := client.Do(ctx, own...).Int64(); err != nil || fence != c.Fence {
+		t.Errorf("repeated claim: got fence %d, error %v, want %d", fence, err, c.Fence)
+	}
+	if after, _, err := s.GetRecord(ctx, "k"); err != nil || !reflect.DeepEqual(after, before) {
+		t.Errorf("repeated claim: the record is now %+v, error %v, want %+v", after, err, before)
+	}
+	if err := s.Release(ctx, "k", c.Token); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := client.Do(ctx, own...).Slice(); err != nil || answer[0] != int64(idempotency.InProgress) {
+		t.Errorf("repeated claim after its release: got %v, error %v, want in_progress", answer, err)
+	}
+	if c := claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long}); c.Outcome != idempotency.Acquired {
+		t.Errorf("claim after a repeated one came late: got %v, want acquired", c.Outcome)
+	}
+}
+
 // The client repeats a command whose answer it has lost, though Redis has carried it out.
 func TestLostAnswersAreRepeatedSafely(t *testing.T) {
 	for _, obedient := range []bool{false, true} {

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"context"
 	"crypto/rand"
 	"sync"
 	"testing"
@@ -13,12 +14,29 @@ import (
 	"github.com/steadyfx/steady/testkit/services"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(quiet{}) // it tells of every connection that a test has cut
+	goleak.VerifyTestMain(m)
+}
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // connect returns a client of a Redis of the test's own, or of the one that the environment names.
 func connect(tb testing.TB, change ...func(*redis.Options)) *redis.Client {
 	tb.Helper()
 	return dial(tb, services.Redis(tb).URL, change...)
+}
+
+// owned returns a Redis that the test may kill and change. It is not for one that the environment names.
+func owned(t *testing.T) *services.Server {
+	t.Helper()
+	server := services.Redis(t)
+	if !server.Owned() {
+		t.Skip("this test changes its server: unset STEADY_TEST_REDIS_URL to give it one of its own")
+	}
+	return server
 }
 
 func dial(tb testing.TB, url string, change ...func(*redis.Options)) *redis.Client {

@@ -16,6 +16,7 @@ type Option func(*options)
 type options struct {
 	inBubble bool
 	keys     int
+	skewed   func(t *testing.T) idempotency.Store // nil: no check
 }
 
 // InBubble runs each check in a testing/synctest bubble: no real time passes. It is for stores without a network.
@@ -40,6 +41,9 @@ func Idempotency(t *testing.T, open func(t *testing.T) idempotency.Store, opts .
 				run(t)
 			}
 		})
+	}
+	if o.skewed != nil {
+		o.runSkewed(t)
 	}
 }
 
@@ -71,6 +75,7 @@ var idempotencyChecks = []check{
 	{"ResultExpires", resultExpires},
 	{"ResultOutlivesTheLease", resultOutlivesTheLease},
 	{"TimesAreFinerThanSeconds", timesAreFinerThanSeconds},
+	{"NothingExpiresEarly", nothingExpiresEarly},
 	{"SetStoresForWhoeverHoldsTheKey", setStoresForWhoeverHoldsTheKey},
 	{"DeleteRemovesAnyRecord", deleteRemovesAnyRecord},
 	{"AcquireIsAClaim", acquireIsAClaim},
@@ -79,6 +84,7 @@ var idempotencyChecks = []check{
 	{"SlicesAreCopied", slicesAreCopied},
 	{"ArgumentsOutOfRangeAreRefused", argumentsOutOfRangeAreRefused},
 	{"ContextThatIsOverIsObeyed", contextThatIsOverIsObeyed},
+	{"CancelledCallsLeaveTheStoreUsable", cancelledCallsLeaveTheStoreUsable},
 	{"ErrorsAreDiscreet", errorsAreDiscreet},
 	{"CleanupRemovesOnlyExpired", cleanupRemovesOnlyExpired},
 	{"CleanupSparesTakenOverClaims", cleanupSparesTakenOverClaims},
@@ -86,6 +92,7 @@ var idempotencyChecks = []check{
 	{"OneClaimantWinsALapsedClaim", oneClaimantWinsALapsedClaim},
 	{"OneClaimantWinsAnExpiredResult", oneClaimantWinsAnExpiredResult},
 	{"LateOwnerOrNewOne", lateOwnerOrNewOne},
+	{"HeartbeatKeepsTheClaim", heartbeatKeepsTheClaim},
 	{"PingAnswers", pingAnswers},
 }
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,6 +94,48 @@ func contextThatIsOverIsObeyed(s *suite) {
 	s.absent("absent", "after calls with a context that is over")
 	s.must(s.Complete(s.Context(), "held", owner, []byte("result"), long), "complete after calls with a context that is over")
 	s.holds("held", "result", "after calls with a context that is over")
+}
+
+// cancelledCallsLeaveTheStoreUsable ends calls at any moment, also in the middle. Each of them may have been carried out,
+// but none keeps a connection, a lock or a claim for good.
+func cancelledCallsLeaveTheStoreUsable(s *suite) {
+	const rounds, workers = 8, 16
+	keys := make([]string, workers)
+	for i := range keys {
+		keys[i] = strconv.Itoa(i)
+	}
+	atOnce(workers, func(i int) {
+		for round := range rounds {
+			ctx, cancel := context.WithTimeout(s.Context(), time.Duration(round*round)*100*time.Microsecond)
+			c, err := s.Claim(ctx, idempotency.ClaimRequest{Key: keys[i], Lease: short, Retention: short})
+			if err == nil && c.Outcome == idempotency.Acquired {
+				err = s.Complete(ctx, keys[i], c.Token, nil, short)
+			}
+			cancel()
+			var unavailable *idempotency.BackendError
+			if err != nil && !errors.As(err, &unavailable) && !errors.Is(err, idempotency.ErrClaimLost) {
+				s.Errorf("a call that was cancelled: got error %v, want a *BackendError", err)
+			}
+		}
+	})
+	for tries := 0; ; tries++ { // what was cancelled may still be on its way
+		s.lapse(keys...)
+		free := 0
+		for _, key := range keys {
+			if s.claim(key).Outcome == idempotency.Acquired {
+				free++
+			}
+		}
+		if free == len(keys) {
+			return
+		}
+		if tries == 100 {
+			s.Fatalf("%d of %d keys are blocked by calls that were cancelled", len(keys)-free, len(keys))
+		}
+		for _, key := range keys {
+			s.must(s.Delete(s.Context(), key), "delete")
+		}
+	}
 }
 
 // errorsAreDiscreet looks for the key, which is the value and the fingerprint as well, in every error it can provoke.

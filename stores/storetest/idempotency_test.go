@@ -195,6 +195,14 @@ func spoil(change func(s *spoiled)) func(*memstore.Idempotency) idempotency.Stor
 	}
 }
 
+// TestClockOfTheClientIsFound runs the check of skewed clients against a store that has no other clock.
+func TestClockOfTheClientIsFound(t *testing.T) {
+	c := check{"ClockOfTheClientDoesNotMatter", clockOfTheClientDoesNotMatter}
+	if len(failures(t, c, spoil(func(*spoiled) {}))) == 0 {
+		t.Errorf("check %s passes", c.name)
+	}
+}
+
 // TestUnspoiledStorePasses is the counter-proof of the mistakes: what they are made of is right.
 func TestUnspoiledStorePasses(t *testing.T) {
 	for _, c := range idempotencyChecks {

@@ -148,7 +148,7 @@ var mistakes = []mistake{
 				return errors.Join(lapsedIsLost(ctx, s.Idempotency, key), s.Idempotency.Complete(ctx, key, token, value, ttl))
 			}
 		})},
-	{"extending does nothing", []string{"ExtendedClaimLasts", "LapsedClaimIsStillItsOwners"},
+	{"extending does nothing", []string{"ExtendedClaimLasts", "LapsedClaimIsStillItsOwners", "HeartbeatKeepsTheClaim"},
 		spoil(func(s *spoiled) {
 			s.extend = func(context.Context, string, idempotency.Token, time.Duration) error { return nil }
 		})},
@@ -171,6 +171,23 @@ var mistakes = []mistake{
 			s.complete = func(ctx context.Context, key string, token idempotency.Token, value []byte, _ time.Duration) error {
 				return s.Idempotency.Complete(ctx, key, token, value, 0)
 			}
+		})},
+	{"leases are cut short", []string{"NothingExpiresEarly"},
+		spoil(func(s *spoiled) {
+			s.extend = func(ctx context.Context, key string, token idempotency.Token, lease time.Duration) error {
+				return s.Idempotency.Extend(ctx, key, token, max(lease/2, time.Millisecond))
+			}
+		})},
+	{"a cancelled call keeps its claim", []string{"CancelledCallsLeaveTheStoreUsable"},
+		spoil(func(s *spoiled) {
+			s.claim = func(ctx context.Context, req idempotency.ClaimRequest) (idempotency.Claim, error) {
+				if ctx.Err() != nil {
+					_, err := s.Idempotency.Claim(context.WithoutCancel(ctx), idempotency.ClaimRequest{Key: req.Key, Lease: 100 * long})
+					return idempotency.Claim{}, err
+				}
+				return s.Idempotency.Claim(ctx, req)
+			}
+			s.delete = func(context.Context, string) error { return nil }
 		})},
 	{"without expiry means an hour", []string{"ResultOutlivesTheLease"},
 		spoil(func(s *spoiled) {
