@@ -237,7 +237,7 @@ type IdempotencyCompletionFailed struct {
 	At        time.Time
 }
 
-// IdempotencyStoreFailed: the store did not answer a claim, or did not take a key back.
+// IdempotencyStoreFailed: the store did not answer a claim, did not take a key back, or has a response that cannot be read.
 type IdempotencyStoreFailed struct {
 	Operation string
 	Err       error

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/steadyfx/steady/patterns"
 )
@@ -16,6 +17,9 @@ type Call struct {
 	Scope       string // on whose behalf: a tenant, a principal; may be empty; never published
 	Key         string // required, at most Config.MaxKeyLength bytes; never published
 	Fingerprint []byte // of the payload, at most 64 bytes, see [Fingerprint]; empty: payloads are not compared
+
+	// TTL is how long the result is kept if this call makes it; 0: Config.TTL.
+	TTL time.Duration
 }
 
 // Fingerprint returns the SHA-256 digest of parts. Where one part ends and the next begins counts.
@@ -32,16 +36,17 @@ func Fingerprint(parts ...[]byte) []byte {
 
 // validate returns a *ConfigurationError for a call that no store should see.
 func (c Call) validate(maxKeyLength int) error {
+	if c.Operation != "" && c.Key != "" && len(c.Key) <= maxKeyLength && len(c.Fingerprint) <= maxFingerprint && c.TTL >= 0 {
+		return nil // without the cost of collecting mistakes
+	}
 	var checks patterns.Checks
 	checks.That(c.Operation != "", "operation", "must not be empty")
 	checks.That(c.Key != "", "key", "must not be empty")
 	checks.That(len(c.Key) <= maxKeyLength, "key", "must be at most %d bytes, got %d", maxKeyLength, len(c.Key))
 	checks.That(len(c.Fingerprint) <= maxFingerprint, "fingerprint", "must be at most %d bytes, got %d",
 		maxFingerprint, len(c.Fingerprint))
-	if err := checks.Err(c.Operation); err != nil {
-		return &ConfigurationError{Err: err}
-	}
-	return nil
+	checks.That(c.TTL >= 0, "ttl", "must not be negative, got %v", c.TTL)
+	return &ConfigurationError{Err: checks.Err(c.Operation)}
 }
 
 // storeKey joins what identifies the action. The lengths keep ("a", "bc") and ("ab", "c") apart.

@@ -222,6 +222,7 @@ func TestCallsThatLackSomethingReachNoStore(t *testing.T) {
 		{"long key", charge("secret"), []string{"key"}},
 		{"long fingerprint", idempotency.Call{Operation: "charge", Key: "k", Fingerprint: make([]byte, 65)},
 			[]string{"fingerprint"}},
+		{"negative time", idempotency.Call{Operation: "charge", Key: "k", TTL: -1}, []string{"ttl"}},
 		{"all of it", idempotency.Call{Fingerprint: make([]byte, 65)}, []string{"operation", "key", "fingerprint"}},
 	} {
 		runs := 0
@@ -257,9 +258,11 @@ func fieldsOf(err error) (fields []string) {
 }
 
 func TestNewReportsEveryMistake(t *testing.T) {
-	_, err := idempotency.New(nil, idempotency.Config{TTL: -1, Lease: time.Millisecond})
+	_, err := idempotency.New(nil, idempotency.Config{
+		TTL: -1, Lease: time.Millisecond, CacheTTL: -1, Wait: -1, CacheEntries: -1,
+	})
 	wantError[*idempotency.ConfigurationError](t, err)
-	wantEqual(t, "fields", fieldsOf(err), []string{"store", "ttl", "lease"})
+	wantEqual(t, "fields", fieldsOf(err), []string{"store", "ttl", "cache_ttl", "lease", "wait", "cache_entries"})
 	_, err = idempotency.NewJanitor(nil, idempotency.Config{CleanupInterval: -1})
 	wantEqual(t, "fields", fieldsOf(err), []string{"store", "cleanup_interval"})
 }
@@ -302,13 +305,15 @@ func TestUnknownOutcomeRunsNothing(t *testing.T) {
 }
 
 func TestTypeThatJSONCannotHoldIsRefusedBeforeTheRun(t *testing.T) {
-	g, events := newGuard(t, newStore(t), idempotency.Config{})
+	store := newStore(t)
+	g, events := newGuard(t, store, idempotency.Config{})
 	runs := 0
 	_, err := idempotency.Do(t.Context(), g, charge("k"), returning(&runs, struct{ C chan int }{}))
 	wantError[*idempotency.ConfigurationError](t, err)
 	wantEqual(t, "fields", fieldsOf(err), []string{"result"})
 	wantEqual(t, "runs", runs, 0)
-	events.want(t, "idempotency.released")
+	wantEqual(t, "claims", store.count("claim"), 0)
+	events.want(t)
 }
 
 type stubborn bool

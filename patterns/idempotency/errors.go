@@ -16,7 +16,8 @@ const (
 	CodeConfiguration = "LEX_ERR_IDEM_006"
 )
 
-// ErrIdempotency is matched by every error of this package and of the stores.
+// ErrIdempotency is matched by every error of this package and of the stores, but for a [*RecordedError], which is one
+// of the function that was guarded.
 var ErrIdempotency = errors.New("idempotency")
 
 // ErrClaimLost is returned to an owner whose claim has lapsed and was taken over, completed, released or deleted by
@@ -34,7 +35,8 @@ func (claimLost) Code() string         { return CodeConflict }
 // ConflictError says that another call holds the key and is still running.
 type ConflictError struct {
 	Operation  string
-	RetryAfter time.Duration // what is left of the other call's lease
+	RetryAfter time.Duration // what was left of the other call's lease when it was last seen
+	Err        error         // why waiting for it ended before its time, or why the store did not answer at the end; or nil
 }
 
 // Error names the operation and when to come back.
@@ -43,11 +45,19 @@ func (e *ConflictError) Error() string {
 		e.Operation, e.RetryAfter.Round(time.Millisecond))
 }
 
+// Unwrap returns Err.
+func (e *ConflictError) Unwrap() error { return e.Err }
+
 // Is reports whether target is [ErrIdempotency].
 func (e *ConflictError) Is(target error) bool { return target == ErrIdempotency }
 
 // Code returns [CodeConflict].
 func (e *ConflictError) Code() string { return CodeConflict }
+
+// RetryIn returns RetryAfter, if it is known. See patterns.RetryIn.
+func (e *ConflictError) RetryIn() (wait time.Duration, known bool) {
+	return e.RetryAfter, e.RetryAfter > 0
+}
 
 // DuplicateRequestError says that the key was already used with another payload.
 type DuplicateRequestError struct {

@@ -2,10 +2,12 @@ package idempotency_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/steadyfx/steady/patterns/idempotency"
 	"github.com/steadyfx/steady/stores/memstore"
@@ -82,6 +84,74 @@ func ExampleWrap() {
 	// charging 1999
 	// receipt for 1042 <nil>
 	// receipt for 1042 <nil>
+}
+
+func ExampleWrapCall() {
+	type order struct {
+		ID     string `json:"id"`
+		Amount int    `json:"amount"`
+	}
+	type tenant struct{}
+	charge := idempotency.WrapCall(exampleGuard(), func(ctx context.Context, o order) (idempotency.Call, error) {
+		name, _ := ctx.Value(tenant{}).(string)
+		return idempotency.Call{Operation: "charge", Scope: name, Key: o.ID, TTL: 24 * time.Hour}, nil
+	}, func(_ context.Context, o order) (string, error) {
+		return fmt.Sprintf("charged %d", o.Amount), nil
+	})
+	for _, name := range []string{"acme", "globex", "acme"} {
+		fmt.Println(charge(context.WithValue(context.Background(), tenant{}, name), order{ID: "1042", Amount: 1999}))
+	}
+	fmt.Println(charge(context.WithValue(context.Background(), tenant{}, "acme"), order{ID: "1042", Amount: 2999}))
+	// Output:
+	// charged 1999 <nil>
+	// charged 1999 <nil>
+	// charged 1999 <nil>
+	//  idempotency: charge: this key was already used with a different payload; use a new key
+}
+
+func ExampleProcess() {
+	guard := exampleGuard()
+	type message struct{ id, body string }
+	consume := func(m message) {
+		call := idempotency.Call{Operation: "ship", Key: m.id, Fingerprint: idempotency.Fingerprint([]byte(m.body))}
+		result, err := idempotency.Process(context.Background(), guard, call, func(context.Context) ([]byte, error) {
+			fmt.Println("shipping", m.body)
+			return []byte("parcel 1"), nil
+		})
+		fmt.Println(string(result.Value), result.IsDuplicate, err)
+	}
+	consume(message{"m-1", "order 1042"})
+	consume(message{"m-1", "order 1042"}) // delivered again
+	// Output:
+	// shipping order 1042
+	// parcel 1 false <nil>
+	// parcel 1 true <nil>
+}
+
+var errOutOfStock = errors.New("sold out")
+
+func ExampleWithRecordedErrors() {
+	store, err := memstore.NewIdempotency(memstore.Config{})
+	if err != nil {
+		panic(err)
+	}
+	guard, err := idempotency.New(store, idempotency.DefaultConfig(),
+		idempotency.WithRecordedErrors(idempotency.ErrorValue("sold_out", errOutOfStock)))
+	if err != nil {
+		panic(err)
+	}
+	for range 2 {
+		result, err := idempotency.Do(context.Background(), guard, idempotency.Call{Operation: "order", Key: "1042"},
+			func(context.Context) (int, error) {
+				fmt.Println("ordering")
+				return 0, fmt.Errorf("order 1042: %w", errOutOfStock)
+			})
+		fmt.Println(result.IsDuplicate, err, errors.Is(err, errOutOfStock))
+	}
+	// Output:
+	// ordering
+	// false order 1042: sold out true
+	// true order 1042: sold out true
 }
 
 func ExampleMiddleware() {

@@ -12,83 +12,101 @@ import (
 // bounds it too.
 const maxStoreTime = 5 * time.Second
 
-// execution is one run of a function under a claim.
+// execution is one run of a function under a claim, and the context of that function.
 type execution struct {
-	guard     *Guard
-	operation string
-	key       string // of the store
-	token     Token
+	context.Context
+
+	guard *Guard
+	call  Call
+	key   string // of the store
+	token Token
+	beat  heartbeat
+
+	retention time.Duration // of the result; fn may change it
+}
+
+// Value finds what [CallOf] and [FenceOf] ask for.
+func (e *execution) Value(key any) any {
+	switch key.(type) {
+	case callKey:
+		return e.call
+	case fenceKey:
+		return e.token.Fence
+	default:
+		return e.Context.Value(key)
+	}
 }
 
 // run runs fn and settles the claim, which was asked for at the given time: complete if fn returns without an error,
 // released if it returns one, panics or ends the goroutine.
 func (e *execution) run(ctx context.Context, asked time.Time, fn func(context.Context) ([]byte, error)) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	beat := startHeartbeat(ctx, e.guard.cfg.Lease, asked, e.extend, func(cause error) {
-		cancel(cause)
-		e.publishClaimLost(ctx, false)
-	})
+	defer cancel(nil)
+	e.Context = ctx
+	e.beat.start(e, asked, cancel)
 	var value []byte
 	succeeded := false // stays so when fn never returns
 	defer func() {
-		known := beat.stop()
+		defer e.guard.waiting.settle(e.key)
+		known := e.beat.stop()
 		if succeeded {
-			e.complete(ctx, value, known)
+			e.complete(value, known)
 		} else {
-			e.release(ctx, known)
+			e.release(known)
 		}
-		cancel(nil)
 	}()
-	value, err = fn(ctx)
+	value, err = fn(e)
 	succeeded = err == nil
 	return err
 }
 
+// extend lets the claim last for one more lease.
 func (e *execution) extend(ctx context.Context) error {
 	return e.guard.store.Extend(ctx, e.key, e.token, e.guard.cfg.Lease)
 }
 
 // complete stores the result. The work is done whatever becomes of it, so that failures are told by events only.
-func (e *execution) complete(ctx context.Context, value []byte, lossKnown bool) {
+func (e *execution) complete(value []byte, lossKnown bool) {
 	g := e.guard
-	_, err := e.persist(ctx, func(ctx context.Context) error {
-		return g.store.Complete(ctx, e.key, e.token, value, g.cfg.TTL)
+	stored, asked := g.keys.seal(e.key, value), time.Now()
+	_, err := e.persist(func(ctx context.Context) error {
+		return g.store.Complete(ctx, e.key, e.token, stored, e.retention)
 	})
 	switch {
 	case err == nil:
+		g.cache.put(
+			ClaimRequest{Key: e.key, Fingerprint: e.call.Fingerprint, Retention: e.retention},
+			Claim{Value: value, Fence: e.token.Fence}, asked,
+		)
 	case errors.Is(err, ErrClaimLost):
-		e.publishClaimLost(ctx, lossKnown)
+		e.publishClaimLost(lossKnown)
 	default:
-		publish(ctx, g, e.key, func(digest string) hooks.IdempotencyCompletionFailed {
-			return hooks.IdempotencyCompletionFailed{
-				Operation: e.operation, KeyDigest: digest, Err: err, At: time.Now(),
-			}
-		})
+		e.publishCompletionFailed(err)
 	}
 }
 
 // release gives the key back after a failure, which is what the caller is told; failures here are told by events only.
-func (e *execution) release(ctx context.Context, lossKnown bool) {
+func (e *execution) release(lossKnown bool) {
 	g := e.guard
-	attempts, err := e.persist(ctx, func(ctx context.Context) error { return g.store.Release(ctx, e.key, e.token) })
+	attempts, err := e.persist(func(ctx context.Context) error { return g.store.Release(ctx, e.key, e.token) })
 	switch {
 	case err == nil,
 		errors.Is(err, ErrClaimLost) && attempts > 1: // one before had reached the store, only its answer was lost
-		publish(ctx, g, e.key, func(digest string) hooks.IdempotencyReleased {
-			return hooks.IdempotencyReleased{Operation: e.operation, KeyDigest: digest, At: time.Now()}
+		hooks.Emit(e, g.bus, hooks.IdempotencyReleased{
+			Operation: e.call.Operation, KeyDigest: digest(e.key), At: time.Now(),
 		})
 	case errors.Is(err, ErrClaimLost):
-		e.publishClaimLost(ctx, lossKnown)
+		e.publishClaimLost(lossKnown)
 	default:
-		hooks.Emit(ctx, g.bus, hooks.IdempotencyStoreFailed{Operation: e.operation, Err: err, At: time.Now()})
+		hooks.Emit(e, g.bus, hooks.IdempotencyStoreFailed{Operation: e.call.Operation, Err: err, At: time.Now()})
 	}
 }
 
 // persist runs a write detached from the caller's cancellation, and repeats it with growing pauses while the backend
 // is not available, until time is up. Both writes may be repeated when it is not known whether they reached the store.
-func (e *execution) persist(ctx context.Context, write func(context.Context) error) (attempts int, err error) {
+func (e *execution) persist(write func(context.Context) error) (attempts int, err error) {
 	limit := min(e.guard.cfg.Lease, maxStoreTime)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Context), limit)
 	defer cancel()
 	for pause := limit / 50; ; pause = min(2*pause, limit/10) {
 		attempts++
@@ -105,11 +123,17 @@ func (e *execution) persist(ctx context.Context, write func(context.Context) err
 }
 
 // publishClaimLost tells of the loss once.
-func (e *execution) publishClaimLost(ctx context.Context, known bool) {
+func (e *execution) publishClaimLost(known bool) {
 	if known {
 		return
 	}
-	publish(ctx, e.guard, e.key, func(digest string) hooks.IdempotencyClaimLost {
-		return hooks.IdempotencyClaimLost{Operation: e.operation, KeyDigest: digest, At: time.Now()}
+	hooks.Emit(e, e.guard.bus, hooks.IdempotencyClaimLost{
+		Operation: e.call.Operation, KeyDigest: digest(e.key), At: time.Now(),
+	})
+}
+
+func (e *execution) publishCompletionFailed(err error) {
+	hooks.Emit(e, e.guard.bus, hooks.IdempotencyCompletionFailed{
+		Operation: e.call.Operation, KeyDigest: digest(e.key), Err: err, At: time.Now(),
 	})
 }

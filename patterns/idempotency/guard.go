@@ -1,31 +1,26 @@
 package idempotency
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
+	"reflect"
+	"sync"
 
 	"github.com/steadyfx/steady/hooks"
-	"github.com/steadyfx/steady/patterns"
 )
 
-// Guard lets one call at a time act for a key and answers the later ones with its result. Use it through [Do], [Wrap]
-// and [Middleware]. It is safe for concurrent use and holds no state of its own: guards in any number of processes
-// that share a store act as one.
+// Guard lets one call at a time act for a key and answers the later ones with its result. Use it through [Do], [Wrap],
+// [Process] and [Middleware]. It is safe for concurrent use. What it knows by itself only saves time: guards in any
+// number of processes that share a store act as one.
 type Guard struct {
-	store Store
-	cfg   Config
-	bus   *hooks.Bus
+	store   Store
+	cfg     Config
+	bus     *hooks.Bus
+	codecs  codecs
+	keys    *keyring // nil: results are stored as they are
+	errors  []ErrorKind
+	cache   *cache // nil: none
+	waiting waitingRoom
+	types   sync.Map // reflect.Type of a result -> error: whether the codec can hold it
 }
-
-// Option changes a [Guard] or a [Janitor].
-type Option func(*options)
-
-type options struct{ bus *hooks.Bus }
-
-// WithBus sends the events to bus. Without it they go nowhere.
-func WithBus(bus *hooks.Bus) Option { return func(o *options) { o.bus = bus } }
 
 // New returns a guard on store. Zero fields of cfg take their defaults; the error is a [*ConfigurationError] that
 // lists everything that is wrong.
@@ -34,63 +29,28 @@ func New(store Store, cfg Config, opts ...Option) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Guard{store: store, cfg: cfg, bus: o.bus}, nil
+	return &Guard{
+		store: store, cfg: cfg, bus: o.bus, codecs: o.codecs, keys: o.keys, errors: o.errors,
+		cache: newCache(cfg.CacheEntries, cfg.CacheTTL),
+	}, nil
 }
 
-// settle completes and checks what [New] and [NewJanitor] are given.
-func settle(store Store, cfg Config, opts []Option) (Config, options, error) {
-	cfg = cfg.withDefaults()
-	var checks patterns.Checks
-	checks.That(store != nil, "store", "must not be nil")
-	if err := errors.Join(checks.Err(""), cfg.Validate()); err != nil {
-		return Config{}, options{}, &ConfigurationError{Err: err}
-	}
-	var o options
-	for _, opt := range opts {
-		opt(&o)
-	}
-	return cfg, o, nil
+func (g *Guard) execution(call Call, a admission) *execution {
+	return &execution{guard: g, call: call, key: a.key, token: a.claim.Token, retention: g.retention(call)}
 }
 
-// run claims the key of the call. If it acquires it, it runs fn and stores the value that fn returns, or gives the key
-// back if fn fails, with fn's error. The outcome of the returned claim is Acquired or, with the stored value, Done;
-// all others come as an error.
-func (g *Guard) run(ctx context.Context, call Call, fn func(context.Context) ([]byte, error)) (Claim, error) {
-	key, asked := call.storeKey(), time.Now()
-	claim, err := g.store.Claim(ctx, ClaimRequest{
-		Key: key, Fingerprint: call.Fingerprint, Lease: g.cfg.Lease, Retention: g.cfg.TTL,
-	})
-	if err != nil {
-		if !errors.Is(ctx.Err(), context.Canceled) { // else the caller went away, which says nothing of the store
-			hooks.Emit(ctx, g.bus, hooks.IdempotencyStoreFailed{Operation: call.Operation, Err: err, At: time.Now()})
-		}
-		return Claim{}, err
+// storable returns a *ConfigurationError for a type that the codec cannot hold.
+func (g *Guard) storable(t reflect.Type) error {
+	known, ok := g.types.Load(t)
+	if !ok {
+		known, _ = g.types.LoadOrStore(t, g.codecs.check(t))
 	}
-	switch claim.Outcome {
-	case Acquired:
-		e := execution{guard: g, operation: call.Operation, key: key, token: claim.Token}
-		return claim, e.run(ctx, asked, fn)
-	case Done:
-		publish(ctx, g, key, func(digest string) hooks.IdempotencyKeyHit {
-			return hooks.IdempotencyKeyHit{Operation: call.Operation, KeyDigest: digest, Age: claim.Age, At: time.Now()}
-		})
-		return claim, nil
-	case InProgress:
-		publish(ctx, g, key, func(digest string) hooks.IdempotencyConflict {
-			return hooks.IdempotencyConflict{
-				Operation: call.Operation, KeyDigest: digest, RetryAfter: claim.RetryAfter, At: time.Now(),
-			}
-		})
-		return Claim{}, &ConflictError{Operation: call.Operation, RetryAfter: claim.RetryAfter}
-	case Mismatch:
-		publish(ctx, g, key, func(digest string) hooks.IdempotencyMismatch {
-			return hooks.IdempotencyMismatch{Operation: call.Operation, KeyDigest: digest, At: time.Now()}
-		})
-		return Claim{}, &DuplicateRequestError{Operation: call.Operation}
-	default:
-		return Claim{}, g.storeError("claim", fmt.Errorf("unknown outcome %d", claim.Outcome))
-	}
+	err, _ := known.(error)
+	return err
 }
+
+// opDecrypt is the StoreError.Op of a stored result that cannot be decrypted.
+const opDecrypt = "decrypt"
 
 // storeError says that what the store answered makes no sense here.
 func (g *Guard) storeError(op string, err error) *StoreError {
@@ -99,11 +59,4 @@ func (g *Guard) storeError(op string, err error) *StoreError {
 		backend = "store"
 	}
 	return &StoreError{Backend: backend, Op: op, Err: err}
-}
-
-// publish emits the event that is made of the digest of a store key. It hashes only if somebody listens.
-func publish[E hooks.Event](ctx context.Context, g *Guard, storeKey string, event func(digest string) E) {
-	if g.bus.Wanted(*new(E)) {
-		hooks.Emit(ctx, g.bus, event(digest(storeKey)))
-	}
 }

@@ -8,50 +8,53 @@ import (
 	"time"
 )
 
-// heartbeat extends a claim at every third of its lease. Between two beats it is a timer and no goroutine.
+// heartbeat extends the claim of an execution at every third of its lease. Between two beats it is a timer and no
+// goroutine.
 type heartbeat struct {
+	of     *execution
 	lease  time.Duration
-	extend func(context.Context) error
-	lost   func(cause error)
-
-	ctx    context.Context // of the beats: not the caller's to cancel, it ends with stop
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc // ends the context of the function
 
 	// Of the beats, which come one at a time.
 	expires time.Time // the lease lasts at least until then
 	failure error     // of the last beat
 
-	mu       sync.Mutex
-	timer    *time.Timer
-	stopped  bool
-	lossTold bool
-	over     chan struct{} // closed after the last beat, unless stop came between two beats
+	mu        sync.Mutex
+	timer     *time.Timer
+	interrupt context.CancelFunc // ends the call of the store of the beat that runs
+	stopped   bool
+	ended     bool // no beat follows
+	lossTold  bool
+	over      chan struct{} // closed after the last beat, if stop waits for it
 }
 
-// startHeartbeat calls extend until stop. A claim that was asked for at that time has lasted for its lease since. If
-// extend says that the claim is lost, or does nothing but fail until the lease is over, lost is called, once, and
-// nothing follows: in the second case nobody may have taken the claim over, but from then on anybody can.
-func startHeartbeat(
-	ctx context.Context, lease time.Duration, asked time.Time, extend func(context.Context) error, lost func(error),
-) *heartbeat {
-	h := &heartbeat{lease: lease, extend: extend, lost: lost, expires: asked.Add(lease), over: make(chan struct{})}
-	h.ctx, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
+// start lets the heart beat until stop. A claim that was asked for at that time has lasted for its lease since. If the
+// store says that the claim is lost, or does nothing but fail until the lease is over, the function's context is
+// cancelled, the loss is published, and no beat follows: in the second case nobody may have taken the claim over, but
+// from then on anybody can.
+func (h *heartbeat) start(of *execution, asked time.Time, cancel context.CancelCauseFunc) {
+	h.of, h.lease, h.cancel = of, of.guard.cfg.Lease, cancel
+	h.expires = asked.Add(h.lease)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.timer = time.AfterFunc(time.Until(asked.Add(lease/3)), h.beat)
-	return h
+	h.timer = time.AfterFunc(time.Until(asked.Add(h.lease/3)), h.beat)
 }
 
-// stop ends the heartbeat and reports whether it has called lost. When stop returns, no beat is running or will run.
-func (h *heartbeat) stop() bool {
+// stop ends the heartbeat and reports whether it has published that the claim is lost. When stop returns, no beat is
+// running or will run.
+func (h *heartbeat) stop() (lossTold bool) {
 	h.mu.Lock()
 	h.stopped = true
-	betweenBeats := h.timer.Stop()
-	lossTold := h.lossTold
+	if !h.timer.Stop() && !h.ended {
+		h.over = make(chan struct{})
+	}
+	if h.interrupt != nil {
+		h.interrupt()
+	}
+	over, lossTold := h.over, h.lossTold
 	h.mu.Unlock()
-	h.cancel()
-	if !betweenBeats {
-		<-h.over
+	if over != nil {
+		<-over
 	}
 	return lossTold
 }
@@ -70,9 +73,12 @@ func (h *heartbeat) beat() {
 		h.lose(fmt.Errorf("%w: %w", ErrClaimLost, h.failure))
 		return
 	}
-	ctx, cancel := context.WithTimeout(h.ctx, limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.of.Context), limit)
 	defer cancel()
-	switch err := h.extend(ctx); {
+	if !h.interruptible(cancel) {
+		return
+	}
+	switch err := h.of.extend(ctx); {
 	case err == nil:
 		h.expires, h.failure = began.Add(h.lease), nil
 		next = h.lease / 3
@@ -84,14 +90,25 @@ func (h *heartbeat) beat() {
 	}
 }
 
+// interruptible lets stop end a beat by cancel, unless it was called already.
+func (h *heartbeat) interruptible(cancel context.CancelFunc) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.interrupt = cancel
+	return !h.stopped
+}
+
 func (h *heartbeat) rearm(next time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if next > 0 && !h.stopped {
+	switch {
+	case next > 0 && !h.stopped:
 		h.timer.Reset(next)
-		return
+	case h.over != nil:
+		close(h.over)
+	default:
+		h.ended = true
 	}
-	close(h.over)
 }
 
 // lose tells of the loss, unless the call is over: then its last write to the store finds out.
@@ -101,6 +118,7 @@ func (h *heartbeat) lose(cause error) {
 	tell := h.lossTold
 	h.mu.Unlock()
 	if tell {
-		h.lost(cause)
+		h.cancel(cause)
+		h.of.publishClaimLost(false)
 	}
 }

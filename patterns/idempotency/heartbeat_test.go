@@ -3,6 +3,7 @@ package idempotency_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -238,6 +239,30 @@ func TestNoBeatOutlivesItsCall(t *testing.T) {
 			events.want(t)
 		})
 	}
+}
+
+func TestCallThatEndsAtABeatDoesNotWaitForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		store.before = func(ctx context.Context, op string, _ int) error {
+			if op == "extend" {
+				<-ctx.Done()
+				return unavailable(op)
+			}
+			return nil
+		}
+		g, events := newGuard(t, store, idempotency.Config{Lease: 30 * time.Second})
+		for n := range 100 { // which comes first, the end or the beat, is left to chance
+			began := time.Now()
+			_, err := idempotency.Do(t.Context(), g, charge(strconv.Itoa(n)), func(context.Context) (int, error) {
+				time.Sleep(10 * time.Second)
+				return 1, nil
+			})
+			wantEqual(t, "error", err, error(nil))
+			wantEqual(t, "time", time.Since(began), 10*time.Second)
+		}
+		events.want(t)
+	})
 }
 
 func TestSlowClaimStillBeatsInTime(t *testing.T) {

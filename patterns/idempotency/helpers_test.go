@@ -20,7 +20,7 @@ import (
 	"github.com/steadyfx/steady/stores/memstore"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(sharing{m}) }
 
 var errBoom = errors.New("boom")
 

@@ -2,6 +2,7 @@ package idempotency_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,22 @@ import (
 
 // The tests of this file are named after incidents of other implementations, each with what went wrong there.
 
+// A claim that was alive was taken for an orphan, because nobody had noted until when it was.
+func TestIncident01RunningRequestIsNotAnOrphan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		g, _ := newGuard(t, newStore(t), idempotency.Config{Lease: time.Second, TTL: 2 * time.Second})
+		h := idempotency.Middleware(g, idempotency.SharedScope)(sleepy(&runs, time.Minute))
+		go post(h, "k")
+		for range 85 {
+			time.Sleep(700 * time.Millisecond)
+			wantProblem(t, post(h, "k"), http.StatusConflict, idempotency.CodeConflict, titleRunning)
+		}
+		time.Sleep(time.Second)
+		wantEqual(t, "at the end", post(h, "k").Body.String(), "run 1")
+	})
+}
+
 // Completing dropped the fingerprint, and honest retries failed.
 func TestIncident02CompletingKeepsTheFingerprint(t *testing.T) {
 	g, _ := newGuard(t, newStore(t), idempotency.Config{})
@@ -39,8 +56,16 @@ func TestIncident02CompletingKeepsTheFingerprint(t *testing.T) {
 
 // A fast path returned what it found without comparing the payload.
 func TestIncident03FingerprintOnEveryPath(t *testing.T) {
+	for name, cfg := range map[string]idempotency.Config{
+		"refused": {}, "waiting": {Wait: time.Minute}, "cached": {CacheEntries: 10},
+	} {
+		t.Run(name, func(t *testing.T) { fingerprintOnEveryPath(t, cfg) })
+	}
+}
+
+func fingerprintOnEveryPath(t *testing.T, cfg idempotency.Config) {
 	synctest.Test(t, func(t *testing.T) {
-		g, events := newGuard(t, newStore(t), idempotency.Config{})
+		g, events := newGuard(t, newStore(t), cfg)
 		call := func(payload string) idempotency.Call {
 			return idempotency.Call{Operation: "charge", Key: "k", Fingerprint: idempotency.Fingerprint([]byte(payload))}
 		}
@@ -67,6 +92,27 @@ func TestIncident03FingerprintOnEveryPath(t *testing.T) {
 	})
 }
 
+// A local cache took a result in before the payload was compared, and handed it out.
+func TestIncident04CacheHoldsOnlyWhatWasCompared(t *testing.T) {
+	store := newStore(t)
+	cfg := idempotency.Config{CacheEntries: 10}
+	here, _ := newGuard(t, store, cfg)
+	there, _ := newGuard(t, store, cfg)
+	call := func(g *idempotency.Guard, payload string) error {
+		_, err := idempotency.Do(t.Context(), g, idempotency.Call{
+			Operation: "charge", Key: "k", Fingerprint: []byte(payload),
+		}, returning(new(int), 1))
+		return err
+	}
+	wantEqual(t, "first", call(here, "a"), nil)
+	for range 2 {
+		wantError[*idempotency.DuplicateRequestError](t, call(there, "b"))
+		wantError[*idempotency.DuplicateRequestError](t, call(here, "b"))
+	}
+	wantEqual(t, "duplicate", call(there, "a"), nil)
+	wantError[*idempotency.DuplicateRequestError](t, call(there, "b"))
+}
+
 // The order of the keys of an object changed the hash.
 func TestIncident05OrderOfMapKeysDoesNotCount(t *testing.T) {
 	g, _ := newGuard(t, newStore(t), idempotency.Config{})
@@ -79,6 +125,12 @@ func TestIncident05OrderOfMapKeysDoesNotCount(t *testing.T) {
 			notes[strings.Repeat("Ab"[n%2:n%2+1], n)] = n
 		}
 		if got, err := wrapped(t.Context(), payment{Notes: notes}); err != nil || got != 1 {
+			t.Fatalf("got %d and %v", got, err)
+		}
+	}
+	raw := idempotency.Wrap(g, "raw", nil, counting[json.RawMessage](&runs))
+	for _, message := range []string{`{"a":1,"B":{"x":1,"y":2}}`, `{ "B": {"y":2, "x":1}, "a": 1 }`} {
+		if got, err := raw(t.Context(), json.RawMessage(message)); err != nil || got != 2 {
 			t.Fatalf("got %d and %v", got, err)
 		}
 	}
@@ -163,6 +215,7 @@ func TestIncident10ArgumentsThatAreNotDataAreRefused(t *testing.T) {
 	for name, argument := range map[string]any{
 		"function": func() {}, "channel": make(chan int), "in a struct": struct{ F func() }{},
 		"in a slice": []any{1, make(chan int)}, "cycle": loop, "panic": stubborn(true),
+		"context": t.Context(), "context in a struct": struct{ Ctx context.Context }{t.Context()},
 	} {
 		store := newStore(t)
 		g, _ := newGuard(t, store, idempotency.Config{})
@@ -263,6 +316,47 @@ func TestIncident15ExpiredResultIsMadeAgain(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		wantEqual(t, "runs", runs, 3)
+	})
+}
+
+// Between an insert that was lost and the look at what was there, the record went away, and a request ran without one.
+func TestIncident16RecordThatVanishesLetsOneActAtATime(t *testing.T) {
+	onEveryBackend(t, func(t *testing.T, b backend) {
+		const failures, clients = 20, 8
+		g, _ := newGuard(t, b.store, idempotency.Config{})
+		var acting, runs, done atomic.Int32
+		h := idempotency.Middleware(g, idempotency.SharedScope)(
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if n := acting.Add(1); n != 1 {
+					t.Errorf("%d requests act at once", n)
+				}
+				defer acting.Add(-1)
+				if _, claimed := idempotency.FenceOf(r.Context()); !claimed {
+					t.Error("a request acts without a claim")
+				}
+				runtime.Gosched()
+				if runs.Add(1) <= failures { // which removes the record
+					w.WriteHeader(http.StatusInternalServerError)
+				}
+			}))
+		var wg sync.WaitGroup
+		for range clients {
+			wg.Go(func() {
+				for range 5000 {
+					switch w := post(h, "k"); w.Code {
+					case http.StatusOK:
+						done.Add(1)
+						return
+					case http.StatusInternalServerError, http.StatusConflict:
+					default:
+						t.Errorf("status %d: %s", w.Code, w.Body)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		wantEqual(t, "runs", runs.Load(), failures+1)
+		wantEqual(t, "clients with the response", done.Load(), clients)
 	})
 }
 
@@ -417,6 +511,33 @@ func TestIncident23SharedGuardKeepsCallsApart(t *testing.T) {
 	wg.Wait()
 }
 
+// A script used two keys, which a cluster keeps on different nodes.
+func TestIncident24EachCommandIsForOneKey(t *testing.T) {
+	var sent commands
+	g, _ := newGuard(t, onRedis(t, redisOptions(t), &sent), idempotency.Config{Lease: 100 * time.Millisecond})
+	h := idempotency.Middleware(g, idempotency.SharedScope)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/failing" {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		before := len(sent.all())
+		until(t, "the claim is extended", func() bool { return len(sent.all()) > before })
+	}))
+	for _, path := range []string{"/failing", "/", "/"} {
+		send(h, request("POST", path, "k", ""))
+	}
+	keys := map[string]bool{}
+	for _, args := range sent.all() {
+		name, _ := args[0].(string)
+		if name = strings.ToLower(name); name != "eval" && name != "evalsha" {
+			continue // of the connection, or to load a script
+		}
+		wantEqual(t, "keys", fmt.Sprint(args[2]), "1")
+		keys[fmt.Sprint(args[3])] = true
+	}
+	wantEqual(t, "records", len(keys), 2)
+}
+
 // A 422 of the guard could not be told from one of the handler.
 func TestIncident25AnswersOfTheGuardHaveACode(t *testing.T) {
 	h := guarded(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -427,6 +548,34 @@ func TestIncident25AnswersOfTheGuardHaveACode(t *testing.T) {
 	wantEqual(t, "replay", post(h, "k").Body.String(), `{"error":"the amount is negative"}`)
 	w := send(h, request("POST", "/orders", "k", "another"))
 	wantProblem(t, w, http.StatusUnprocessableEntity, idempotency.CodeDuplicate, titleReused)
+}
+
+// A cleanup removed what callers of a key met at, and those who came later met somewhere else.
+func TestIncident26OneWaiterThatLeavesTakesNothingFromTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := newGuard(t, newStore(t), idempotency.Config{Wait: time.Hour})
+		occupy(t, g, 30*time.Second, func() (int, error) { return 1, nil })
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * time.Second)
+				leaves, limit := i%2 == 0, time.Hour
+				if leaves {
+					limit = 1500 * time.Millisecond
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				_, err := idempotency.Do(ctx, g, charge("k"), returning(new(int), 2))
+				if leaves != errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("call %d: %v", i, err)
+				} else if !leaves {
+					wantEqual(t, "woken", time.Since(began), 30*time.Second)
+				}
+			})
+		}
+		wg.Wait()
+	})
 }
 
 // A second order, equal to the first but with a key of its own, was refused.

@@ -1,9 +1,7 @@
 package idempotency
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 )
@@ -11,36 +9,58 @@ import (
 // KeyHeader is the request header that carries the key.
 const KeyHeader = "Idempotency-Key"
 
-// keyOf returns the key that a request names, or "" if it names none. An error says what is wrong with the header,
-// without quoting it.
-func keyOf(header http.Header, maxLength int) (string, error) {
-	switch lines := header.Values(KeyHeader); len(lines) {
+// MalformedKeyError says what is wrong with the header that carries a key, without quoting it.
+type MalformedKeyError struct{ Problem string }
+
+// Error says what is wrong.
+func (e *MalformedKeyError) Error() string { return "idempotency: key header: " + e.Problem }
+
+// Is reports whether target is [ErrIdempotency].
+func (e *MalformedKeyError) Is(target error) bool { return target == ErrIdempotency }
+
+// Code returns [CodeKeyMalformed].
+func (e *MalformedKeyError) Code() string { return CodeKeyMalformed }
+
+// ParseKey reads the lines of the header [KeyHeader] of a request, or of what another protocol has for it, as a
+// [Middleware] does: for servers that are not those of net/http, together with [Process]. Without a line there is no
+// key, and no error.
+//
+// A line is an Item of RFC 8941 that is a String, as draft-ietf-httpapi-idempotency-key-header-07 wants it, or the key as
+// it is, as most clients send it: "abc" and abc are the same key. Its 1 to maxLength bytes are printable ASCII. An error
+// is a [*MalformedKeyError].
+func ParseKey(lines []string, maxLength int) (key string, err error) {
+	return parseKey(lines, maxLength, false)
+}
+
+// ParseStrictKey is [ParseKey] for those who take nothing but what the draft wants: the key must be in double quotes.
+func ParseStrictKey(lines []string, maxLength int) (key string, err error) {
+	return parseKey(lines, maxLength, true)
+}
+
+func parseKey(lines []string, maxLength int, strict bool) (string, error) {
+	switch len(lines) {
 	case 0:
 		return "", nil
 	case 1:
-		return parseKey(lines[0], maxLength)
 	default:
-		return "", errors.New("the header must be sent once")
+		return "", &MalformedKeyError{"the header must be sent once"}
 	}
-}
-
-// parseKey reads the header as draft-ietf-httpapi-idempotency-key-header-07 wants it, an Item of RFC 8941 that is a
-// String, or as most clients send it, without the quotes. "abc" and abc are the same key.
-func parseKey(field string, maxLength int) (string, error) {
-	key := strings.Trim(field, " \t")
+	key := strings.Trim(lines[0], " \t")
 	if strings.HasPrefix(key, `"`) {
 		var err error
 		if key, err = parseItem(key); err != nil {
 			return "", err
 		}
+	} else if strict {
+		return "", &MalformedKeyError{"the key must be in double quotes"}
 	}
 	switch {
 	case key == "":
-		return "", errors.New("the key must not be empty")
+		return "", &MalformedKeyError{"the key must not be empty"}
 	case len(key) > maxLength:
-		return "", fmt.Errorf("the key must be at most %d bytes long", maxLength)
+		return "", &MalformedKeyError{fmt.Sprintf("the key must be at most %d bytes long", maxLength)}
 	case strings.ContainsFunc(key, unprintable):
-		return "", errors.New("the key must be printable ASCII characters")
+		return "", &MalformedKeyError{"the key must be printable ASCII characters"}
 	}
 	return key, nil
 }
@@ -54,26 +74,31 @@ var parameters = regexp.MustCompile(`^(; *[a-z*][a-z0-9_.*-]*(=(` +
 	"|[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*" + // token
 	`|:[A-Za-z0-9+/=]*:|\?[01]))?)*$`) // bytes, boolean
 
+// unescape takes the backslashes off the two characters that a String may escape.
+var unescape = strings.NewReplacer(`\"`, `"`, `\\`, `\`)
+
 // parseItem returns the string of an Item. Its parameters, which the draft does not use, are not looked at once they
 // are well-formed.
 func parseItem(item string) (string, error) {
-	var key strings.Builder
+	escaped := false
 	for i := 1; i < len(item); i++ {
-		switch c := item[i]; c {
+		switch item[i] {
 		case '"':
-			if !parameters.MatchString(item[i+1:]) {
-				return "", errors.New("only parameters may follow the closing quote")
+			key, after := item[1:i], item[i+1:]
+			if after != "" && !parameters.MatchString(after) {
+				return "", &MalformedKeyError{"only parameters may follow the closing quote"}
 			}
-			return key.String(), nil
+			if escaped {
+				key = unescape.Replace(key)
+			}
+			return key, nil
 		case '\\':
+			escaped = true
 			i++
 			if i == len(item) || item[i] != '"' && item[i] != '\\' {
-				return "", errors.New("a backslash in quotes must be followed by a quote or a backslash")
+				return "", &MalformedKeyError{"a backslash in quotes must be followed by a quote or a backslash"}
 			}
-			key.WriteByte(item[i])
-		default:
-			key.WriteByte(c)
 		}
 	}
-	return "", errors.New("the closing quote is missing")
+	return "", &MalformedKeyError{"the closing quote is missing"}
 }

@@ -62,11 +62,32 @@ func TestKeyHeader(t *testing.T) {
 		{strings.Repeat("x", 64), strings.Repeat("x", 64)},
 		{quote(strings.Repeat(`"`, 64)), strings.Repeat(`"`, 64)},
 	} {
-		key, err := idempotency.ParseKey(test.field, 64)
+		key, err := idempotency.ParseKey([]string{test.field}, 64)
 		if key != test.key || (err == nil) != (test.key != "") {
 			t.Errorf("%q: got %q and %v, want %q", test.field, key, err, test.key)
 		}
 	}
+}
+
+func TestKeyHeaderOfOtherServers(t *testing.T) {
+	for _, parse := range []func([]string, int) (string, error){idempotency.ParseKey, idempotency.ParseStrictKey} {
+		key, err := parse(nil, 64)
+		wantEqual(t, "none", key, "")
+		wantEqual(t, "error", err, nil)
+		key, err = parse([]string{`"k"`}, 64)
+		wantEqual(t, "one", key, "k")
+		wantEqual(t, "error", err, nil)
+		for _, lines := range [][]string{{`"k"`, `"k"`}, {""}, {`"secret`}} {
+			_, err = parse(lines, 64)
+			malformed := errorAs[*idempotency.MalformedKeyError](t, err)
+			wantEqual(t, "code", malformed.Code(), idempotency.CodeKeyMalformed)
+			if malformed.Problem == "" || strings.Contains(err.Error(), "secret") {
+				t.Errorf("error: %v", err)
+			}
+		}
+	}
+	_, err := idempotency.ParseStrictKey([]string{"k"}, 64)
+	wantError[*idempotency.MalformedKeyError](t, err)
 }
 
 func FuzzKeyHeader(f *testing.F) {
@@ -75,12 +96,16 @@ func FuzzKeyHeader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, field string) {
 		const limit = 64
-		key, err := idempotency.ParseKey(field, limit)
+		key, err := idempotency.ParseKey([]string{field}, limit)
 		if err != nil {
 			if key != "" {
 				t.Errorf("%q: key %q with error %v", field, key, err)
 			}
 			return
+		}
+		strict, err := idempotency.ParseStrictKey([]string{field}, limit)
+		if wellFormed := err == nil; wellFormed != strings.HasPrefix(strings.Trim(field, " \t"), `"`) || wellFormed && strict != key {
+			t.Errorf("%q: strictly %q, %v", field, strict, err)
 		}
 		if key == "" || len(key) > limit {
 			t.Errorf("%q: key of %d bytes", field, len(key))
@@ -90,7 +115,7 @@ func FuzzKeyHeader(f *testing.F) {
 				t.Errorf("%q: key %q is not printable ASCII", field, key)
 			}
 		}
-		if again, err := idempotency.ParseKey(quote(key), limit); again != key || err != nil {
+		if again, err := idempotency.ParseKey([]string{quote(key)}, limit); again != key || err != nil {
 			t.Errorf("%q: %q quoted is %q, %v", field, key, again, err)
 		}
 		trimmed := strings.Trim(field, " \t")

@@ -1,14 +1,13 @@
 package idempotency
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
+	"time"
+
+	"github.com/steadyfx/steady/hooks"
 )
 
 // Scope names the principal or the tenant on whose behalf a request is made, as the server knows it. Keys of different
@@ -20,63 +19,41 @@ type Scope func(*http.Request) string
 // request, gets the other one's response.
 func SharedScope(*http.Request) string { return "shared" }
 
-// MiddlewareOption changes a [Middleware].
-type MiddlewareOption func(*middleware)
-
-// WithMethods sets which methods are guarded, instead of POST and PATCH.
-func WithMethods(methods ...string) MiddlewareOption {
-	return func(m *middleware) { m.methods = methods }
-}
-
-// WithRequiredKey refuses guarded requests without a key with 400, instead of letting them pass unguarded.
-func WithRequiredKey() MiddlewareOption { return func(m *middleware) { m.required = true } }
-
-// WithMaxRequestBody sets how many bytes the body of a request with a key may have, instead of 1 MiB.
-func WithMaxRequestBody(bytes int64) MiddlewareOption {
-	return func(m *middleware) { m.maxBody = bytes }
-}
-
-// WithDocumentation sets the address of a page that explains to clients how the service treats keys. It is the type of
-// all problems.
-func WithDocumentation(address string) MiddlewareOption {
-	return func(m *middleware) { m.documentation = address }
-}
-
 // Middleware guards handlers against requests that come more than once, as draft-ietf-httpapi-idempotency-key-header-07
 // describes: the request header Idempotency-Key, quoted or not, names the action.
 //
-// A key belongs to a scope, a method and a route: the pattern of the http.ServeMux if the middleware runs inside of
-// one, else the path. Method and route are the operation that events name. The method, the path, the query, the
-// content type and the body must be the same each time. The path is the one that the client asked for, whatever
-// http.StripPrefix made of it. The host counts only where the pattern names it.
+// A key belongs to a scope, a method and a route: the pattern of the http.ServeMux, or of another router that sets
+// http.Request.Pattern, if the middleware runs inside of one, else the path. Method and route are the operation that
+// events name. The method, the path, the query, the content type and the body must be the same each time, or what
+// [WithPayload] says. The path is the one that the client asked for, whatever http.StripPrefix made of it. The host
+// counts only where the pattern names it.
 //
 // The first request runs the handler. Its response is held back until it is stored, and then sent. Responses with
 // status 2xx, 3xx and 4xx, except 408, 409, 425 and 429, are stored, with the headers that describe the content; any
-// other gives the key back and goes to the client as it is. A panic gives the key back and goes on. Later requests get
-// the stored status, headers and body, with the header "Idempotent-Replayed: true", which a service with clients in
-// browsers should expose by CORS.
+// other gives the key back and goes to the client as it is. [WithStripeMode] stores 5xx too, and a handler decides
+// otherwise with [KeepResponse] and [DiscardResponse]. A panic gives the key back and goes on. Later requests get the
+// stored status, headers and body, with the header "Idempotent-Replayed: true", which a service with clients in browsers
+// should expose by CORS.
 //
-// A response of more than 1 MiB, and one that the handler flushes or hijacks, reaches the client as the handler writes
-// it. It is not stored; that there was one is. Later requests get 410.
+// A 401 or a 403 of the handler is stored as well, and is the answer to a client that has got itself the right since.
+// Authenticate outside of the middleware, where the scope comes from; and compress outside of it too, because the stored
+// body goes to clients that accept other encodings.
+//
+// A response of more than Config.MaxResponseBody, and one that the handler flushes or hijacks, reaches the client as the
+// handler writes it. It is not stored; that there was one is. Later requests get 410.
 //
 // The context of the handler is not cancelled when the client disconnects, because the client will want the response
 // when it comes back. It keeps its deadline, if a handler further out has set one, and is cancelled when the claim is
-// lost, see [Do].
+// lost, see [Do]. A request that waits for another one, see Config.Wait, stops waiting when its client disconnects.
 //
-// All other answers are problems (RFC 9457, application/problem+json) with a member "code": 400 for a header that is
-// missing, but required, sent twice, empty, longer than Config.MaxKeyLength, or not printable ASCII; 403 for an empty
-// scope; 413 for a body that is too large; 422 for a key that belongs to another request, be it still running or done;
-// 409 with Retry-After while the first request is running; 503 with Retry-After when the store cannot be asked.
+// All other answers are problems (RFC 9457, application/problem+json) with a member "code" and a link to the
+// documentation: 400 for a header that is missing, but required, sent twice, empty, longer than Config.MaxKeyLength, or
+// not printable ASCII; 403 for an empty scope; 413 for a body of more than Config.MaxRequestBody; 422 for a key that
+// belongs to another request, be it still running or done; 409 with Retry-After while the first request is running; 500
+// when there is a record that cannot be read; 503 with Retry-After when the store cannot be asked, unless
+// Config.FailOpen says to run the handler all the same.
 func Middleware(g *Guard, scope Scope, opts ...MiddlewareOption) func(http.Handler) http.Handler {
-	m := middleware{
-		guard: g, scope: scope, methods: []string{http.MethodPost, http.MethodPatch}, maxBody: 1 << 20,
-	}
-	for _, opt := range opts {
-		opt(&m)
-	}
-	if scope == nil {
-		m.scope = func(*http.Request) string { return "" }
-	}
+	m := newMiddleware(g, scope, opts)
 	return func(next http.Handler) http.Handler {
 		m := m
 		m.next = next
@@ -88,28 +65,31 @@ type middleware struct {
 	guard         *Guard
 	scope         Scope
 	methods       []string
-	required      bool
-	maxBody       int64
+	header        string // which carries the key
+	strict        bool
+	required      func(*http.Request) bool
+	payload       func(*http.Request, []byte) []byte // nil: all that can matter
+	maxBody       int64                              // of a request
+	responses     keeping
 	documentation string
 	next          http.Handler
 }
-
-// errNotStored is the error of a handler whose response is not to be stored.
-var errNotStored = errors.New("the response is not stored")
 
 func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(m.methods, r.Method) {
 		m.next.ServeHTTP(w, r)
 		return
 	}
-	key, err := keyOf(r.Header, m.guard.cfg.MaxKeyLength)
+	key, err := parseKey(r.Header[m.header], m.guard.cfg.MaxKeyLength, m.strict)
+	if malformed, ok := errors.AsType[*MalformedKeyError](err); ok {
+		m.refuse(w, m.keyMalformed(malformed))
+		return
+	}
 	switch {
-	case err != nil:
-		m.refuse(w, keyMalformed(err))
 	case key != "":
 		m.serve(w, r, key)
-	case m.required:
-		m.refuse(w, keyMissing())
+	case m.required(r):
+		m.refuse(w, m.keyMissing())
 	default:
 		m.next.ServeHTTP(w, r)
 	}
@@ -119,67 +99,94 @@ func (m *middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (m *middleware) serve(w http.ResponseWriter, r *http.Request, key string) {
 	scope := m.scope(r)
 	if scope == "" {
-		m.refuse(w, callerUnknown())
+		m.refuse(w, m.callerUnknown())
 		return
 	}
-	body, err := m.readBody(w, r)
+	body, err := readBody(w, r, m.maxBody)
 	if err != nil {
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok { // the limit may be that of a handler further out
-			m.refuse(w, bodyTooLarge(tooLarge.Limit))
+			m.refuse(w, m.bodyTooLarge(tooLarge.Limit))
 		} else {
 			m.refuse(w, bodyUnreadable())
 		}
 		return
 	}
+	call := Call{
+		Operation: r.Method + " " + route(r), Scope: scope, Key: key, Fingerprint: requestFingerprint(r, body, m.payload),
+	}
 	ctx, cancel := withoutDisconnect(r.Context())
 	defer cancel()
-	call := Call{Operation: r.Method + " " + route(r), Scope: scope, Key: key, Fingerprint: fingerprintOf(r, body)}
-	recorder := newRecorder(w)
-	claim, err := m.guard.run(ctx, call, func(ctx context.Context) ([]byte, error) {
-		m.handle(withCall(ctx, call), recorder, r, body)
-		return recorder.result()
-	})
+	a, err := m.guard.admit(ctx, r.Context(), call)
 	switch {
-	case err == nil && claim.Outcome == Done:
-		m.replay(w, claim.Value)
-	case err == nil, errors.Is(err, errNotStored):
-		recorder.finish()
+	case err != nil:
+		m.refuse(w, m.problemOf(ctx, call, err))
+	case a.claim.Outcome == Done:
+		m.replay(ctx, w, call, a.claim.Value)
+	case a.unprotected:
+		m.handle(withoutClaim(ctx, call), w, r, body)
 	default:
-		m.refuse(w, problemOf(err))
+		m.act(ctx, w, r, call, a, body)
 	}
+}
+
+// act runs the handler under a claim, and stores its response.
+func (m *middleware) act(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, call Call, a admission, body []byte,
+) {
+	response := newRecorder(w, &m.responses)
+	e := m.guard.execution(call, a)
+	_ = e.run(ctx, a.asked, func(ctx context.Context) ([]byte, error) { // whose error only says not to store
+		m.handle(withRecorder(ctx, response), response, r, body)
+		if response.ttl > 0 {
+			e.retention = response.ttl
+		}
+		return response.result()
+	})
+	response.finish()
 }
 
 // handle runs the handler with a body that it can read once more.
 func (m *middleware) handle(ctx context.Context, w http.ResponseWriter, r *http.Request, body []byte) {
-	inner := r.WithContext(ctx)
-	inner.Body = io.NopCloser(bytes.NewReader(body))
+	inner := again(ctx, r, body)
 	defer func() { r.MultipartForm = inner.MultipartForm }() // whose files net/http removes with the outer request
 	m.next.ServeHTTP(w, inner)
 }
 
-func (m *middleware) replay(w http.ResponseWriter, stored []byte) {
+func (m *middleware) replay(ctx context.Context, w http.ResponseWriter, call Call, stored []byte) {
 	resp, err := decodeResponse(stored)
 	switch {
 	case err == nil:
 		resp.replay(w)
 	case errors.Is(err, errNotKept):
-		m.refuse(w, notReplayable())
+		m.refuse(w, m.notReplayable())
 	default:
-		m.refuse(w, unreadable())
+		m.refuse(w, m.unreadable(ctx, call, err))
 	}
 }
 
 func (m *middleware) refuse(w http.ResponseWriter, p problem) { p.write(w, m.documentation) }
 
-// readBody reads all of the body, unless it is too large.
-func (m *middleware) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	switch {
-	case r.Body == nil:
-		return nil, nil
-	case r.ContentLength > m.maxBody: // before the client is told to go on and send it
-		return nil, &http.MaxBytesError{Limit: m.maxBody}
+// problemOf says in HTTP why the guard did not let the handler run.
+func (m *middleware) problemOf(ctx context.Context, call Call, err error) problem {
+	if conflict, ok := errors.AsType[*ConflictError](err); ok {
+		return m.outstanding(conflict.RetryAfter)
 	}
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, m.maxBody))
+	if _, ok := errors.AsType[*DuplicateRequestError](err); ok {
+		return m.keyReused()
+	}
+	if broken, ok := errors.AsType[*StoreError](err); ok {
+		if broken.Op == opDecrypt {
+			return m.unreadable(ctx, call, err)
+		}
+		return m.recordUnreadable()
+	}
+	return m.storeDown()
+}
+
+// unreadable tells the operator, because the client cannot do anything about it.
+func (m *middleware) unreadable(ctx context.Context, call Call, err error) problem {
+	hooks.Emit(ctx, m.guard.bus, hooks.IdempotencyStoreFailed{Operation: call.Operation, Err: err, At: time.Now()})
+	return m.responseUnreadable()
 }
 
 // withoutDisconnect returns ctx without its cancellation, but with its deadline.
@@ -189,49 +196,4 @@ func withoutDisconnect(ctx context.Context) (context.Context, context.CancelFunc
 		return context.WithDeadline(detached, deadline)
 	}
 	return detached, func() {}
-}
-
-// route returns the pattern that the mux found, without the method, or the path.
-func route(r *http.Request) string {
-	if r.Pattern == "" {
-		return requestedPath(r)
-	}
-	if method := strings.IndexAny(r.Pattern, " \t"); method >= 0 {
-		return strings.TrimLeft(r.Pattern[method:], " \t")
-	}
-	return r.Pattern
-}
-
-// requestedPath returns the path in the request line. A handler further out may have cut r.URL.Path, and what two such
-// handlers leave can be the same for different resources.
-func requestedPath(r *http.Request) string {
-	if requested, err := url.ParseRequestURI(r.RequestURI); err == nil {
-		return requested.EscapedPath()
-	}
-	return r.URL.EscapedPath()
-}
-
-func fingerprintOf(r *http.Request, body []byte) []byte {
-	return Fingerprint([]byte(r.Method), []byte(requestedPath(r)), []byte(canonicalQuery(r.URL.RawQuery)),
-		[]byte(r.Header.Get("Content-Type")), body)
-}
-
-// canonicalQuery sorts the query by name. The order of values of one name is kept, because it can mean something.
-func canonicalQuery(raw string) string {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return raw // which ParseQuery has read in part only
-	}
-	return query.Encode()
-}
-
-// problemOf says in HTTP why the guard did not let the handler run.
-func problemOf(err error) problem {
-	if conflict, ok := errors.AsType[*ConflictError](err); ok {
-		return outstanding(conflict.RetryAfter)
-	}
-	if _, ok := errors.AsType[*DuplicateRequestError](err); ok {
-		return keyReused()
-	}
-	return storeDown()
 }

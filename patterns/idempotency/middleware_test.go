@@ -48,9 +48,11 @@ func wantProblem(t *testing.T, w *httptest.ResponseRecorder, status int, code, t
 	wantEqual(t, "content type", w.Header().Get("Content-Type"), "application/problem+json")
 	wantEqual(t, "language", w.Header().Get("Content-Language"), "en")
 	wantEqual(t, "replayed", w.Header().Get("Idempotent-Replayed"), "")
-	if p["detail"] == "" || p["type"] == "" {
+	documentation, _ := p["type"].(string)
+	if p["detail"] == "" || !strings.HasPrefix(documentation, "https://") {
 		t.Errorf("problem without detail or type: %v", p)
 	}
+	wantEqual(t, "link", w.Header().Get("Link"), "<"+documentation+`>; rel="describedby"; type="text/html"`)
 	return p
 }
 
@@ -336,7 +338,7 @@ func TestStoredResponseThatCannotBeReadIsA500(t *testing.T) {
 		"few values":  "\x03\xc8\x01\x04Link\xff\xff\xff\xff\x01\x01a",
 		"long name":   "\x03\xc8\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01Link",
 		"long number": "\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-		"status 999":  "\x03\xe7\x07\x00",
+		"status 1000": "\x03\xe8\x07\x00",
 		"status 0":    "\x03\x00\x00",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,21 +2,22 @@ package idempotency
 
 import (
 	"bufio"
+	"errors"
+	"io"
 	"maps"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 )
-
-// maxResponseBody is how much of a response is kept. One that grows beyond it is sent as it comes.
-const maxResponseBody = 1 << 20
 
 // recorder holds a response back until it is stored. A response that grows too large, is flushed or hijacked goes to
 // the client as the handler writes it from then on.
 type recorder struct {
-	w      http.ResponseWriter
-	header http.Header // the handler's; w's own is left alone until the response is sent
+	w       http.ResponseWriter
+	keeping *keeping
+	header  http.Header // the handler's; w's own is left alone until the response is sent
 
 	status   int         // 0: not written yet
 	sent     http.Header // header as it was when the status was written
@@ -25,10 +26,16 @@ type recorder struct {
 	body     []byte
 	started  bool // status, header and body so far were sent
 	hijacked bool
+
+	decision decision
+	ttl      time.Duration // 0 or less: that of the call
 }
 
-func newRecorder(w http.ResponseWriter) *recorder {
-	return &recorder{w: w, header: w.Header().Clone(), length: -1}
+// errNotStored is why a response is not the answer to later requests.
+var errNotStored = errors.New("the response is not stored")
+
+func newRecorder(w http.ResponseWriter, k *keeping) *recorder {
+	return &recorder{w: w, keeping: k, header: w.Header().Clone(), length: -1}
 }
 
 // Header returns the header, which the handler may change until it writes the status.
@@ -46,39 +53,81 @@ func (r *recorder) WriteHeader(status int) {
 		r.w.WriteHeader(status)
 	default:
 		r.status, r.sent = status, r.header.Clone()
-		if length, err := strconv.ParseInt(r.header.Get("Content-Length"), 10, 64); err == nil && length >= 0 {
-			r.length = length
+		if declared := r.header.Get("Content-Length"); declared != "" { // an error costs more than to look
+			if length, err := strconv.ParseInt(declared, 10, 64); err == nil && length >= 0 {
+				r.length = length
+			}
 		}
 	}
 }
 
 // Write records or sends a part of the body. It fails where that of net/http would.
 func (r *recorder) Write(p []byte) (int, error) {
-	if r.hijacked {
-		return 0, http.ErrHijacked
-	}
-	if r.status == 0 {
-		r.WriteHeader(http.StatusOK)
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if r.status < 200 || r.status == http.StatusNoContent || r.status == http.StatusNotModified {
-		return 0, http.ErrBodyNotAllowed
-	}
-	r.written += int64(len(p))
-	if r.length >= 0 && r.written > r.length {
-		return 0, http.ErrContentLength
-	}
-	if !r.started && len(r.body)+len(p) <= maxResponseBody {
+	held, err := r.accept(len(p))
+	switch {
+	case err != nil:
+		return 0, err
+	case held:
 		r.body = append(r.body, p...)
 		return len(p), nil
+	default:
+		return r.w.Write(p)
 	}
-	if err := r.start(); err != nil {
-		return 0, err
-	}
-	return r.w.Write(p)
 }
+
+// WriteString is Write for io.WriteString.
+func (r *recorder) WriteString(s string) (int, error) {
+	held, err := r.accept(len(s))
+	switch {
+	case err != nil:
+		return 0, err
+	case held:
+		r.body = append(r.body, s...)
+		return len(s), nil
+	default:
+		return io.WriteString(r.w, s)
+	}
+}
+
+// accept reports whether n more bytes of the body are held back. If not, what was held back has been sent.
+func (r *recorder) accept(n int) (held bool, err error) {
+	switch {
+	case r.hijacked:
+		return false, http.ErrHijacked
+	case r.status == 0:
+		r.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case n == 0:
+		return true, nil
+	case r.status < 200 || r.status == http.StatusNoContent || r.status == http.StatusNotModified:
+		return false, http.ErrBodyNotAllowed
+	}
+	r.written += int64(n)
+	switch {
+	case r.length >= 0 && r.written > r.length:
+		return false, http.ErrContentLength
+	case !r.started && int64(len(r.body)+n) <= r.keeping.maxBody:
+		return true, nil
+	}
+	return false, r.start()
+}
+
+// ReadFrom is Write for io.Copy. What is not held back, the connection may send without a copy, for example of a file.
+func (r *recorder) ReadFrom(src io.Reader) (n int64, err error) {
+	if !r.started {
+		room := r.keeping.maxBody - int64(len(r.body))
+		n, err = io.Copy(writer{r}, io.LimitReader(src, max(room, room+1))) // one more shows that it does not fit
+		if err != nil || !r.started {
+			return n, err
+		}
+	}
+	more, err := io.Copy(r.w, src)
+	return n + more, err
+}
+
+// writer hides ReadFrom.
+type writer struct{ io.Writer }
 
 // Flush sends what was written so far.
 func (r *recorder) Flush() { _ = r.FlushError() }
@@ -131,19 +180,23 @@ func (r *recorder) start() error {
 // result is called once the handler is done. It returns what to store, or errNotStored if a later request with the
 // same key is to be handled anew.
 func (r *recorder) result() ([]byte, error) {
-	switch {
-	case r.hijacked:
-		return tombstone(), nil
-	case r.status == 0:
+	if r.status == 0 && !r.hijacked {
 		r.WriteHeader(http.StatusOK)
 	}
+	kept := r.hijacked || r.keeping.status(r.status)
+	switch r.decision {
+	case keep:
+		kept = true
+	case discard:
+		kept = false
+	}
 	switch {
-	case !kept(r.status):
+	case !kept:
 		return nil, errNotStored
-	case r.started:
+	case r.hijacked || r.started:
 		return tombstone(), nil
 	default:
-		return encodeResponse(r.status, r.sent, r.body), nil
+		return encodeResponse(r.status, r.sent, r.keeping.header, r.body), nil
 	}
 }
 

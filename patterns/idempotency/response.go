@@ -3,8 +3,9 @@ package idempotency
 import (
 	"encoding/binary"
 	"errors"
-	"maps"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // replayedHeader marks a response that comes from the store.
@@ -16,26 +17,48 @@ const replayedHeader = "Idempotent-Replayed"
 // empty name, and the body. Numbers are varints, and texts come after their length.
 type storedResponse struct {
 	status int
-	header http.Header
+	header []byte // as it is stored
+	values int    // in header
 	body   []byte
 }
 
-// kept reports whether a response with this status is the answer to every later request with the key. The statuses
+// keeping says what is kept of responses.
+type keeping struct {
+	maxBody      int64
+	serverErrors bool
+	more         []string // headers besides those of replayable
+}
+
+// status reports whether a response with this status is the answer to every later request with the key. The statuses
 // left out mean that the request was not, or perhaps not, carried out and may be sent again: 408 Request Timeout, 409
 // Conflict, 425 Too Early, 429 Too Many Requests, and all of 5xx.
-func kept(status int) bool {
+func (k *keeping) status(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
 		return false
 	default:
-		return status >= 200 && status < 500
+		return status >= 200 && status < 500 || k.serverErrors && status >= 500 && status < 600
 	}
 }
 
-// replayable reports whether a header describes the result and not the first exchange: its connection, its date, its
-// client's credentials and cookies.
+// header reports whether a header is kept.
+func (k *keeping) header(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return replayable(name) || slices.Contains(k.more, name)
+}
+
+// keepHeaders adds to the headers that are kept, except those that must not be.
+func (k *keeping) keepHeaders(names []string) {
+	for _, name := range names {
+		if name = http.CanonicalHeaderKey(name); !ofTheExchange(name) {
+			k.more = append(k.more, name)
+		}
+	}
+}
+
+// replayable reports whether a header describes the result.
 func replayable(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
+	switch name {
 	case "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Location",
 		"Content-Type", "Etag", "Last-Modified", "Link", "Location", "Vary":
 		return true
@@ -44,10 +67,25 @@ func replayable(name string) bool {
 	}
 }
 
-func encodeResponse(status int, header http.Header, body []byte) []byte {
-	stored := binary.AppendUvarint([]byte{formatResponse}, uint64(status))
+// ofTheExchange reports whether a header is about the first exchange: its connection, its date, its client's credentials
+// and cookies. One without a name is no header.
+func ofTheExchange(name string) bool {
+	switch name {
+	case "", "Set-Cookie", "Set-Cookie2", "Date", replayedHeader,
+		"Authorization", "Www-Authenticate", "Authentication-Info",
+		"Proxy-Authorization", "Proxy-Authenticate", "Proxy-Authentication-Info",
+		"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length":
+		return true
+	default:
+		return strings.HasPrefix(name, http.TrailerPrefix)
+	}
+}
+
+func encodeResponse(status int, header http.Header, kept func(name string) bool, body []byte) []byte {
+	stored := make([]byte, 0, len(body)+headerRoom)
+	stored = binary.AppendUvarint(append(stored, formatResponse), uint64(status))
 	for name, values := range header {
-		if replayable(name) {
+		if kept(name) {
 			stored = binary.AppendUvarint(appendText(stored, name), uint64(len(values)))
 			for _, value := range values {
 				stored = appendText(stored, value)
@@ -56,6 +94,9 @@ func encodeResponse(status int, header http.Header, body []byte) []byte {
 	}
 	return append(appendText(stored, ""), body...)
 }
+
+// headerRoom is for the headers of most responses.
+const headerRoom = 256
 
 func appendText(stored []byte, text string) []byte {
 	return append(binary.AppendUvarint(stored, uint64(len(text))), text...)
@@ -67,18 +108,51 @@ func decodeResponse(stored []byte) (storedResponse, error) {
 		return storedResponse{}, err
 	}
 	in := input{rest: data}
-	resp := storedResponse{status: int(in.number()), header: http.Header{}}
-	for name := in.text(); name != ""; name = in.text() {
-		resp.header[name] = nil // without a value it says that net/http must not find one
+	resp := storedResponse{status: int(in.number()), header: in.rest}
+	for len(in.bytes()) > 0 { // the name
 		for left := in.number(); left > 0 && !in.broken; left-- {
-			resp.header[name] = append(resp.header[name], in.text())
+			in.bytes()
+			resp.values++
 		}
 	}
-	if in.broken || !kept(resp.status) {
+	if in.broken || resp.status < 200 || resp.status > 999 {
 		return storedResponse{}, errors.New("the stored response is not one")
 	}
+	resp.header = resp.header[:len(resp.header)-len(in.rest)]
 	resp.body = in.rest
 	return resp, nil
+}
+
+// replay sends the response once more.
+func (resp storedResponse) replay(w http.ResponseWriter) {
+	resp.restore(w.Header())
+	w.WriteHeader(resp.status)
+	if len(resp.body) > 0 {
+		_, _ = w.Write(resp.body) // fails only for a client that is gone
+	}
+}
+
+// restore adds what is stored to a header. All of its texts are parts of one, and all of its values of one slice.
+func (resp storedResponse) restore(header http.Header) {
+	in, all := input{rest: resp.header}, string(resp.header)
+	text := func() string {
+		length := len(in.bytes())
+		end := len(all) - len(in.rest)
+		return all[end-length : end]
+	}
+	values := make([]string, 0, resp.values+1)
+	for name := text(); name != ""; name = text() {
+		first := len(values)
+		for left := in.number(); left > 0; left-- {
+			values = append(values, text())
+		}
+		header[name] = slices.Clip(values[first:])
+		if len(header[name]) == 0 {
+			header[name] = nil // so net/http must not find a value by itself
+		}
+	}
+	values = append(values, "true")
+	header[replayedHeader] = values[len(values)-1:]
 }
 
 // input reads what encodeResponse has written. Once it is broken, all that follows is empty.
@@ -97,24 +171,15 @@ func (in *input) number() uint64 {
 	return value
 }
 
-func (in *input) text() string {
+func (in *input) bytes() []byte {
 	length := in.number()
 	if length > uint64(len(in.rest)) {
 		*in = input{broken: true}
-		return ""
+		return nil
 	}
-	text := string(in.rest[:length])
+	data := in.rest[:length]
 	in.rest = in.rest[length:]
-	return text
+	return data
 }
 
-// replay sends the response once more.
-func (resp storedResponse) replay(w http.ResponseWriter) {
-	header := w.Header()
-	maps.Copy(header, resp.header)
-	header.Set(replayedHeader, "true")
-	w.WriteHeader(resp.status)
-	if len(resp.body) > 0 {
-		_, _ = w.Write(resp.body) // fails only for a client that is gone
-	}
-}
+func (in *input) text() string { return string(in.bytes()) }

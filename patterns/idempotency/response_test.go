@@ -106,6 +106,31 @@ func TestReplayHasTheHeadersOfTheContentOnly(t *testing.T) {
 	wantEqual(t, "second body", second.Body.Bytes(), first.Body.Bytes())
 }
 
+// adding is a writer that adds to headers before they are sent.
+type adding struct{ *httptest.ResponseRecorder }
+
+func (w adding) WriteHeader(status int) {
+	for name := range w.Header() {
+		w.Header().Add(name, "added")
+	}
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+func TestReplayedHeadersCanBeAddedTo(t *testing.T) {
+	h := guarded(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{"Link", "Vary", "Location"} {
+			w.Header().Set(name, name)
+		}
+	}))
+	post(h, "k")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(adding{w}, request("POST", "/orders", "k", "{}"))
+	wantEqual(t, "headers", w.Header(), http.Header{
+		"Link": {"Link", "added"}, "Vary": {"Vary", "added"}, "Location": {"Location", "added"},
+		"Idempotent-Replayed": {"true", "added"},
+	})
+}
+
 func TestSuppressedContentTypeStaysSuppressed(t *testing.T) {
 	post := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = nil
@@ -375,10 +400,38 @@ func FuzzStoredResponse(f *testing.F) {
 			idempotency.Config{})
 		w := post(idempotency.Middleware(g, idempotency.SharedScope)(http.NotFoundHandler()), "k")
 		switch replayed := w.Header().Get("Idempotent-Replayed") == "true"; {
-		case replayed && w.Code >= 200 && w.Code < 500:
+		case replayed && w.Code >= 200 && w.Code <= 999:
 		case !replayed && (w.Code == http.StatusGone || w.Code == http.StatusInternalServerError):
 		default:
 			t.Errorf("%q: status %d, replayed %t", stored, w.Code, replayed)
+		}
+	})
+}
+
+func FuzzReplay(f *testing.F) {
+	f.Add(201, "Location", "/orders/1", "Link", "", []byte("body"))
+	f.Add(404, "content-type", "\xff", "", "x", []byte{0, 255})
+	f.Add(299, "Vary", "", "vary", strings.Repeat("x", 200), []byte(nil))
+	f.Fuzz(func(t *testing.T, status int, name1, value1, name2, value2 string, body []byte) {
+		if status < 200 || status > 999 || status == http.StatusNoContent || status == http.StatusNotModified {
+			return // which have no body
+		}
+		h := guarded(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			idempotency.KeepResponse(r.Context(), 0)
+			w.Header()[name1] = append(w.Header()[name1], value1)
+			w.Header()[name2] = append(w.Header()[name2], value2, value1)
+			w.Header()["Etag"] = nil
+			w.WriteHeader(status)
+			_, _ = w.Write(body)
+		}), idempotency.WithReplayedHeaders("X-A", name2))
+		first, second := post(h, "k"), post(h, "k")
+		wantEqual(t, "status", second.Code, status)
+		wantEqual(t, "body", second.Body.String(), string(body))
+		wantEqual(t, "replayed", second.Header()["Idempotent-Replayed"], []string{"true"})
+		for name, values := range second.Header() {
+			if name != "Idempotent-Replayed" {
+				wantEqual(t, name, values, first.Header()[name])
+			}
 		}
 	})
 }

@@ -4,13 +4,15 @@
 // # Clients
 //
 // A response can be a failure: by default 429 and 5xx, but not 501, are failures to the policy, as a [*StatusError] that
-// knows what Retry-After asked for. If the policy gives up after such a response, the caller gets it, with its body open,
-// as if there were no policy.
+// knows what Retry-After asked for. So is a 409 with Retry-After to a request with an Idempotency-Key, because an attempt
+// before it is still being carried out. If the policy gives up after such a response, the caller gets it, with its body
+// open, as if there were no policy.
 //
 // Only requests that may be repeated are sent again: those whose method is idempotent or that carry an Idempotency-Key,
-// and whose body can be had again. Discarded responses are drained, so that their connection can be used again, and
-// closed. Time limits of the policy hold until the body of the response has been read or closed: a body does not break
-// off because the policy has returned, and does not go on after its deadline.
+// which [WithIdempotencyKeys] makes for those that have none, and whose body can be had again. Discarded responses are
+// drained, so that their connection can be used again, and closed. Time limits of the policy hold until the body of the
+// response has been read or closed: a body does not break off because the policy has returned, and does not go on after
+// its deadline.
 //
 // # Servers
 //

@@ -66,6 +66,33 @@ func Example() {
 	// Output: 200 4.20 EUR, key "42" <nil> 2
 }
 
+// A client that may repeat a POST, because each one has a key by which the server recognizes it.
+func ExampleWithIdempotencyKeys() {
+	var keys []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if keys = append(keys, r.Header.Get("Idempotency-Key")); len(keys) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+
+	retries, err := retry.New("payments", retry.Config{MaxAttempts: 3, BaseDelay: time.Millisecond})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := &http.Client{Transport: resiliencehttp.New(nil, retries, resiliencehttp.WithIdempotencyKeys(nil))}
+	defer client.CloseIdleConnections()
+	response, err := client.Post(server.URL, "text/plain", strings.NewReader("4.20 EUR"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	fmt.Println(response.StatusCode, len(keys), keys[0] == keys[1])
+	// Output: 200 2 true
+}
+
 // A server that takes one request at a time.
 func ExampleHandler() {
 	slots, err := bulkhead.New("reports", bulkhead.Config{MaxConcurrent: 1})

@@ -16,6 +16,7 @@ type Transport struct {
 	repeatable func(*http.Request) bool
 	failure    func(*http.Response) bool
 	buffer     int64
+	newKey     func(*http.Request) string // nil: requests keep the key that they have
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
@@ -58,7 +59,7 @@ func WithRepeatable(repeatable func(*http.Request) bool) Option {
 }
 
 // WithFailure lets failure say which responses are failures to the policy, in the place of the rule that 429 and 5xx
-// except 501 are. It must not read the body.
+// except 501 are, and 409 with Retry-After in answer to a request with an Idempotency-Key. It must not read the body.
 func WithFailure(failure func(*http.Response) bool) Option {
 	return func(t *Transport) { t.failure = failure }
 }
@@ -96,6 +97,7 @@ func New(next http.RoundTripper, policy patterns.Policy, opts ...Option) *Transp
 // The caller must close the body of the response. The context of the attempt, with the time limits of the policy, ends
 // then, or when the body has been read to its end.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = t.withKey(req)
 	host, err := t.hostPolicy(req)
 	if err != nil {
 		closeBody(req)
@@ -137,5 +139,5 @@ func (t *Transport) hostPolicy(req *http.Request) (patterns.Policy, error) {
 // failed is the rule that [WithFailure] replaces. 501 means that the server will never do it.
 func failed(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusTooManyRequests ||
-		resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented
+		resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented || outstanding(resp)
 }

@@ -1,4 +1,0 @@
-package idempotency
-
-// For tests outside of the package.
-var ParseKey = parseKey
