@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -43,12 +44,8 @@ func (r Redis) WithDefaults() Redis {
 	if len(r.Addrs) == 0 {
 		r.Addrs = d.Addrs
 	}
-	if r.CheckOnStart == "" {
-		r.CheckOnStart = d.CheckOnStart
-	}
-	if r.CheckTimeout == 0 {
-		r.CheckTimeout = d.CheckTimeout
-	}
+	r.CheckOnStart = cmp.Or(r.CheckOnStart, d.CheckOnStart)
+	r.CheckTimeout = cmp.Or(r.CheckTimeout, d.CheckTimeout)
 	return r
 }
 
@@ -64,9 +61,7 @@ func (r Redis) Validate() error {
 	checks.That(r.DB >= 0, "db", "must not be negative, got %d", r.DB)
 	checks.That(r.DB == 0 || len(r.Addrs) < 2 || r.MasterName != "", "db",
 		"must be 0 with several addrs: a cluster has one database (for sentinels set master_name), got %d", r.DB)
-	checks.That(r.CheckOnStart == CheckRequire || r.CheckOnStart == CheckWarn || r.CheckOnStart == CheckOff,
-		"check_on_start", "must be %s, %s or %s, got %q", CheckRequire, CheckWarn, CheckOff, r.CheckOnStart)
-	checks.That(r.CheckTimeout > 0, "check_timeout", "must be positive, got %v", r.CheckTimeout)
+	checkStart(&checks, r.CheckOnStart, r.CheckTimeout)
 	return checks.Err("")
 }
 
@@ -89,24 +84,45 @@ func (r Redis) MarshalJSON() ([]byte, error) {
 // LogValue returns what String returns.
 func (r Redis) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
-// Postgres says how to reach PostgreSQL. No store uses it yet. It prints without what could be a secret in its DSN.
+// Postgres says how to reach PostgreSQL, and which table holds idempotency records. It prints without what could be a
+// secret in its DSN.
 type Postgres struct {
-	DSN string `koanf:"dsn" secret:"true"` // a URL or "key=value" pairs, as libpq reads them
+	DSN          string        `koanf:"dsn" secret:"true"` // a URL or "key=value" pairs, as libpq reads them
+	Schema       string        `koanf:"schema"`            // of the table; empty: what the search_path says
+	Table        string        `koanf:"table"`             // empty: "idempotency_keys"; services that share a schema need one each
+	CheckOnStart string        `koanf:"check_on_start"`    // [CheckRequire], [CheckWarn] or [CheckOff]
+	CheckTimeout time.Duration `koanf:"check_timeout"`     // how long the check at start may take
 }
 
-// DefaultPostgres returns the database "app" on this host.
-func DefaultPostgres() Postgres { return Postgres{DSN: "postgres://localhost/app"} }
+// DefaultPostgres returns the database "app" on this host, required at start within 2 s.
+func DefaultPostgres() Postgres {
+	return Postgres{DSN: "postgres://localhost/app", CheckOnStart: CheckRequire, CheckTimeout: 2 * time.Second}
+}
 
-// Validate reports everything that is wrong with p. Nothing that p holds is in the error.
+// WithDefaults returns p with the values of [DefaultPostgres] where it has none.
+func (p Postgres) WithDefaults() Postgres {
+	d := DefaultPostgres()
+	p.DSN = cmp.Or(p.DSN, d.DSN)
+	p.CheckOnStart = cmp.Or(p.CheckOnStart, d.CheckOnStart)
+	p.CheckTimeout = cmp.Or(p.CheckTimeout, d.CheckTimeout)
+	return p
+}
+
+// Validate reports everything that is wrong with p, but for the names of schema and table, which the store judges.
+// Nothing that p holds is in the error.
 func (p Postgres) Validate() error {
 	var checks patterns.Checks
 	checks.That(p.DSN != "", "dsn", "must not be empty")
+	checks.That(!strayAt(p.DSN), "dsn", "has an @ behind the one that ends user and password: what means something in a URL "+
+		"is written with percent signs, @ as %%40 and / as %%2F")
+	checkStart(&checks, p.CheckOnStart, p.CheckTimeout)
 	return checks.Err("")
 }
 
-// String returns host and database of a DSN that is a URL, and "[redacted]" for any other.
+// String returns what there is, with host and database for a DSN that is a URL, and "[redacted]" for any other.
 func (p Postgres) String() string {
-	return fmt.Sprintf("{DSN:%s}", redactedDSN(p.DSN))
+	return fmt.Sprintf("{DSN:%s Schema:%s Table:%s CheckOnStart:%s CheckTimeout:%v}",
+		redactedDSN(p.DSN), p.Schema, p.Table, p.CheckOnStart, p.CheckTimeout)
 }
 
 // GoString returns the same as String, with the name of the type.
@@ -121,6 +137,25 @@ func (p Postgres) MarshalJSON() ([]byte, error) {
 
 // LogValue returns what String returns.
 func (p Postgres) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+func checkStart(checks *patterns.Checks, mode string, limit time.Duration) {
+	checks.That(mode == CheckRequire || mode == CheckWarn || mode == CheckOff,
+		"check_on_start", "must be %s, %s or %s, got %q", CheckRequire, CheckWarn, CheckOff, mode)
+	checks.That(limit > 0, "check_timeout", "must be positive, got %v", limit)
+}
+
+// strayAt reports whether a URL has an @ where none belongs: the rest of a password that was cut off at its first @ or /
+// would be taken for the host or the database, which messages show.
+func strayAt(dsn string) bool {
+	scheme, rest, found := strings.Cut(dsn, "://")
+	if !found || scheme != "postgres" && scheme != "postgresql" {
+		return false // in pairs it means nothing
+	}
+	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' {
+		rest = rest[i+1:]
+	}
+	return strings.Contains(rest, "@")
+}
 
 func redacted(secret string) string {
 	if secret == "" {

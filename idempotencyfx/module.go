@@ -12,16 +12,18 @@ import (
 	"github.com/steadyfx/steady/patterns/idempotency"
 )
 
-// Module provides idempotency.Store, *idempotency.Guard and *idempotency.Janitor. Records are kept in memory unless
-// another backend is part of the application and selected. It takes a *zap.Logger, a *hooks.Bus and a configuration if
-// the container has them, and does nothing until something asks for what it provides.
+// Module provides idempotency.Store, *idempotency.Guard, [Middleware] and *idempotency.Janitor. Records are kept in memory
+// unless another backend is part of the application and selected. It takes a *zap.Logger, a *hooks.Bus, a *health.Manager
+// and a configuration if the container has them, and does nothing until something asks for what it provides.
 var Module = fx.Module("idempotency", core())
 
-// Durable is Module and [Redis] and a promise: records survive the process. The application does not start unless a
-// durable backend is selected and, but for redis.check_on_start, answers.
+// Durable is Module with [Redis] and [Postgres] and a promise: records survive the process. They are in Redis unless the
+// configuration selects another durable backend, or the application adds one. It does not start unless that answers, but
+// for redis.check_on_start and postgres.check_on_start.
 var Durable = fx.Module("idempotency",
 	core(),
 	Redis,
+	Postgres,
 	fx.Supply(durabilityRequired(true)),
 	fx.Invoke(func(*idempotency.Guard) {}), // a check that runs only if somebody needs the guard would be none
 )
@@ -32,11 +34,17 @@ var Redis = fx.Module("idempotency.redis",
 	wiring.ScopedLogger("redis"), // as a sibling of Module it is out of the reach of Module's
 )
 
+// Postgres adds the backend "postgres" to [Module].
+var Postgres = fx.Module("idempotency.postgres",
+	fx.Provide(NewPostgresBackend),
+	wiring.ScopedLogger("postgres"),
+)
+
 // IncludeEitherModuleOrDurableNotBoth exists for its name: Fx refuses to provide a type twice and prints the type, so
 // this is the error of an application that includes both, or one of them twice.
 type IncludeEitherModuleOrDurableNotBoth struct{}
 
-// durabilityRequired is what Durable tells the choice of the store.
+// durabilityRequired is what Durable tells the choice of the store, and the health check.
 type durabilityRequired bool
 
 func core() fx.Option {
@@ -44,7 +52,7 @@ func core() fx.Option {
 		// First, so that it is the duplicate that Fx reports.
 		fx.Provide(func() IncludeEitherModuleOrDurableNotBoth { return IncludeEitherModuleOrDurableNotBoth{} }),
 		// One constructor for each thing: what an application decorates or stubs reaches all that depend on it.
-		fx.Provide(NewStore, NewJanitor, NewGuard),
+		fx.Provide(NewStore, NewJanitor, NewGuard, NewMiddleware),
 		wiring.ScopedLogger("idempotency"),
 		fx.Decorate(busOrOwn),
 	)
@@ -91,66 +99,5 @@ func (p ConfigParams) resolve() (cfg idempotency.Config, source string, err erro
 	if err := wiring.CheckAbsent(p.Graph, "*config.Tree", "*idempotency.Config"); err != nil {
 		return idempotency.Config{}, "", fmt.Errorf("idempotencyfx: %w", err)
 	}
-	return idempotency.DefaultConfig(), "default", nil
-}
-
-// GuardParams are the parameters of [NewGuard].
-type GuardParams struct {
-	fx.In
-
-	Store   idempotency.Store
-	Config  ConfigParams
-	Bus     *hooks.Bus           `optional:"true"`
-	Janitor *idempotency.Janitor `optional:"true"` // not used: a guard wants its store to be kept clean
-}
-
-// GuardResult is the result of [NewGuard].
-type GuardResult struct {
-	fx.Out
-
-	Guard *idempotency.Guard
-}
-
-// NewGuard makes the guard on the store.
-func NewGuard(p GuardParams) (GuardResult, error) {
-	cfg, _, err := p.Config.resolve()
-	if err != nil {
-		return GuardResult{}, err
-	}
-	guard, err := idempotency.New(p.Store, cfg, idempotency.WithBus(p.Bus))
-	return GuardResult{Guard: guard}, err
-}
-
-// JanitorParams are the parameters of [NewJanitor].
-type JanitorParams struct {
-	fx.In
-
-	Store     idempotency.Store
-	Config    ConfigParams
-	Bus       *hooks.Bus   `optional:"true"`
-	Lifecycle fx.Lifecycle `optional:"true"`
-}
-
-// JanitorResult is the result of [NewJanitor].
-type JanitorResult struct {
-	fx.Out
-
-	Janitor *idempotency.Janitor
-}
-
-// NewJanitor makes the janitor of the store. Unless the configuration turns auto_cleanup off it runs from the start of
-// the application to its stop.
-func NewJanitor(p JanitorParams) (JanitorResult, error) {
-	cfg, _, err := p.Config.resolve()
-	if err != nil {
-		return JanitorResult{}, err
-	}
-	janitor, err := idempotency.NewJanitor(p.Store, cfg, idempotency.WithBus(p.Bus))
-	if err != nil {
-		return JanitorResult{}, err
-	}
-	if cfg.AutoCleanup && p.Lifecycle != nil {
-		p.Lifecycle.Append(fx.StartStopHook(janitor.Start, janitor.Stop))
-	}
-	return JanitorResult{Janitor: janitor}, nil
+	return idempotency.DefaultConfig(), byDefault, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -19,12 +20,12 @@ import (
 
 const redisBackend = "redis"
 
-// UseClient keeps records in Redis through the client of type C that the container holds, where it holds several. The
-// client is not closed.
-func UseClient[C redis.UniversalClient]() fx.Option {
+// UseClient keeps records in Redis through the client of type C that the container holds, under a name if one is given
+// (fx.ResultTags), where it holds several. The client is not closed.
+func UseClient[C redis.UniversalClient](name ...string) fx.Option {
 	// A value group and not an optional name: with the latter, a provider of C that cannot be built would be ignored.
 	return fx.Provide(fx.Annotate(func(client C) redis.UniversalClient { return client },
-		fx.ResultTags(`group:"idempotency.redis_clients"`)))
+		fx.ParamTags(named(name)), fx.ResultTags(`group:"idempotency.redis_clients"`)))
 }
 
 // RedisParams are the parameters of [NewRedisBackend]. All but the lifecycle may be left out.
@@ -56,7 +57,10 @@ func NewRedisBackend(p RedisParams) RedisResult {
 }
 
 func (p RedisParams) open(cfg idempotency.Config) (idempotency.Store, error) {
-	section, source := p.section()
+	section, source, err := p.section()
+	if err != nil {
+		return nil, fmt.Errorf("idempotencyfx: %w", err)
+	}
 	if err := section.Validate(); err != nil {
 		return nil, fmt.Errorf("idempotencyfx: redis, from %s: %w", source, err)
 	}
@@ -72,30 +76,20 @@ func (p RedisParams) open(cfg idempotency.Config) (idempotency.Store, error) {
 	log.Info("redis client selected", zap.String("source", selected.source), zap.Bool("owned", selected.owned))
 	if selected.owned {
 		// In a hook of its own, before the check: Fx stops only what has started, and a failed check has not.
-		p.Lifecycle.Append(fx.StopHook(selected.client.Close))
+		p.Lifecycle.Append(closing(redisBackend, selected.client.Close))
 	}
-	if section.CheckOnStart != config.CheckOff {
-		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error { return check(ctx, store, selected, section, log) }))
-	}
+	startCheck{
+		backend: redisBackend, mode: section.CheckOnStart, limit: section.CheckTimeout, log: log,
+		ask: func(ctx context.Context) error {
+			err := selected.client.Ping(ctx).Err()
+			if err == nil {
+				warnOfEviction(ctx, store, log)
+			}
+			return err
+		},
+		explain: func(err error) error { return selected.explain(err, section) },
+	}.appendTo(p.Lifecycle)
 	return store, nil
-}
-
-func check(
-	ctx context.Context, store *redisstore.Idempotency, selected selection, section config.Redis, log *zap.Logger,
-) error {
-	ctx, cancel := wiring.Bounded(ctx, section.CheckTimeout)
-	defer cancel()
-	err := selected.client.Ping(ctx).Err()
-	if err == nil {
-		warnOfEviction(ctx, store, log)
-		return nil
-	}
-	err = failedCheck(err, selected, section)
-	if section.CheckOnStart == config.CheckWarn {
-		log.Warn("redis is not usable; idempotent calls will fail until it is", zap.Error(err))
-		return nil
-	}
-	return fmt.Errorf("%w; to start all the same set redis.check_on_start to %q", err, config.CheckWarn)
 }
 
 // warnOfEviction tells of a server that may forget a claim while its owner acts. One that will not say is believed.
@@ -111,36 +105,38 @@ func warnOfEviction(ctx context.Context, store *redisstore.Idempotency, log *zap
 	}
 }
 
-// failedCheck says what to do about a server that did not answer, or not with what was asked for.
-func failedCheck(err error, selected selection, section config.Redis) error {
+// explain says what to do about a server that did not answer, or not with what was asked for.
+func (s selection) explain(err error, section config.Redis) error {
 	problem, remedy := "does not answer", "check the client that the application provides"
 	var refused redis.Error
 	switch {
 	case errors.As(err, &refused):
 		problem = "refuses the client"
-		if selected.owned {
+		if s.owned {
 			remedy = "check redis.username, redis.password, redis.db and, for a cluster or sentinels, redis.addrs"
 		}
 	case errors.Is(err, context.DeadlineExceeded):
 		problem = fmt.Sprintf("does not answer within %v (redis.check_timeout)", section.CheckTimeout)
-		if selected.owned {
+		if s.owned {
 			remedy = "check redis.addrs and redis.tls, and that the server is not overloaded"
 		}
-	case selected.owned:
+	case s.owned:
 		remedy = "start Redis there, or set redis.addrs (STEADY_REDIS__ADDRS), or provide a redis.UniversalClient"
 	}
-	return fmt.Errorf("idempotencyfx: redis %s (%s): %w; %s", problem, selected.source, err, remedy)
+	return fmt.Errorf("idempotencyfx: redis %s (%s): %w; %s", problem, s.source, err, remedy)
 }
 
 // section returns the connection settings and where their addresses come from.
-func (p RedisParams) section() (config.Redis, string) {
+func (p RedisParams) section() (config.Redis, string, error) {
 	switch {
+	case p.Config != nil && len(p.Config.Addrs) > 0:
+		return p.Config.WithDefaults(), "code", nil
 	case p.Config != nil:
-		return p.Config.WithDefaults(), "code"
+		return p.Config.WithDefaults(), byDefault, nil
 	case p.Tree != nil:
-		return p.Tree.Redis, p.Tree.Source("redis.addrs")
+		return p.Tree.Redis, p.Tree.Source("redis.addrs"), nil
 	default:
-		return config.DefaultRedis(), "default"
+		return config.DefaultRedis(), byDefault, wiring.CheckAbsent(p.Graph, "*config.Redis")
 	}
 }
 
@@ -169,7 +165,7 @@ func (p RedisParams) selectClient(section config.Redis, source string) (selectio
 	}
 	switch found := p.found(); len(found) {
 	case 0:
-		err := wiring.CheckAbsent(p.Graph, "redis.UniversalClient", "*redis.Client", "*redis.ClusterClient")
+		err := checkFallback(p.Graph, source, "redis.UniversalClient", "*redis.Client", "*redis.ClusterClient")
 		if err != nil {
 			return selection{}, fmt.Errorf("%w; refusing to connect to %s instead: mend it, or choose a client with "+
 				"idempotencyfx.UseClient[T]()", err, strings.Join(section.Addrs, ", "))
@@ -213,6 +209,8 @@ func options(section config.Redis) *redis.UniversalOptions {
 	o := &redis.UniversalOptions{
 		Addrs: section.Addrs, Username: section.Username, Password: section.Password, DB: section.DB,
 		MasterName: section.MasterName, ContextTimeoutEnabled: true,
+		// With them the client would run goroutines that an application which is not started never ends.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if section.TLS {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}

@@ -165,12 +165,16 @@ func TestClientOfTheApplicationIsUsedAndNotClosed(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: services.Redis(t).Addr()})
 	defer client.Close()
 	universal := fx.Supply(fx.Annotate(client, fx.As(new(redis.UniversalClient))))
-	elsewhere := fx.Supply(fx.Annotate(redis.NewClient(&redis.Options{Addr: deadAddr(t)}), fx.As(new(redis.UniversalClient))))
+	other := redis.NewClient(&redis.Options{Addr: deadAddr(t)})
+	defer other.Close()
+	elsewhere := fx.Supply(fx.Annotate(other, fx.As(new(redis.UniversalClient))))
 	for name, opt := range map[string]fx.Option{
 		"*redis.Client":         fx.Supply(client),
 		"redis.UniversalClient": universal,
 		"one client, two types": fx.Options(fx.Supply(client), universal),
 		"UseClient":             fx.Options(fx.Supply(client), elsewhere, idempotencyfx.UseClient[*redis.Client]()),
+		"UseClient and a name": fx.Options(fx.Supply(other, fx.Annotate(client, fx.ResultTags(`name:"keys"`))),
+			idempotencyfx.UseClient[*redis.Client]("keys")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var store idempotency.Store
@@ -206,6 +210,9 @@ func TestBrokenProviderIsNotReplacedByLocalhost(t *testing.T) {
 		"missing type: idempotencyfx_test.missing")
 	wantText(t, mustNotBuild(t, idempotencyfx.Durable,
 		fx.Provide(func() (*redis.Client, error) { return nil, errors.New("no credentials") })), "no credentials")
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable,
+		fx.Provide(fx.Annotate(func() *redis.Client { return nil }, fx.ResultTags(`name:"keys"`)))),
+		`provides a *redis.Client only under a name, such as "keys"`, "refusing to connect to localhost:6379", "UseClient")
 }
 
 // A configuration that cannot be built, or is supplied in a way that nobody looks for, is not replaced by the defaults.
@@ -216,6 +223,7 @@ func TestBrokenConfigurationIsNotReplacedByTheDefaults(t *testing.T) {
 		wantText(t, mustNotBuild(t, module, fx.Supply(config.Tree{})), "provide a pointer")
 		wantText(t, mustNotBuild(t, module, fx.Supply(idempotency.Config{})), "provide a pointer")
 	}
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable, fx.Supply(config.Redis{})), "provide a pointer")
 }
 
 func TestConfigureOfResilienceConfiguresIdempotencyToo(t *testing.T) {
@@ -304,6 +312,15 @@ func TestDurableRefusesMemory(t *testing.T) {
 func TestUnknownBackendNamesTheKnown(t *testing.T) {
 	wantText(t, mustNotBuild(t, idempotencyfx.Module, idempotencyfx.Configure(idempotency.Config{Backend: "redis"})),
 		`unknown backend "redis"`, "known: memory", "add idempotencyfx.Redis")
+	for name, remedy := range map[string]string{
+		"postgres": "add idempotencyfx.Postgres to the application",
+		"sqlite":   `add it to the application with idempotencyfx.WithBackend("sqlite", ...)`,
+	} {
+		wantText(t, mustNotBuild(t, idempotencyfx.Module, idempotencyfx.Redis,
+			idempotencyfx.Configure(idempotency.Config{Backend: name})), `"`+name+`"`, "known: memory, redis", remedy)
+	}
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable, idempotencyfx.Configure(idempotency.Config{Backend: "sqlite"})),
+		"known: memory, postgres, redis")
 }
 
 func TestSeveralBackendsNeedAChoice(t *testing.T) {
@@ -312,7 +329,7 @@ func TestSeveralBackendsNeedAChoice(t *testing.T) {
 			return memstore.NewIdempotency(memstore.Config{})
 		}}, fx.ResultTags(`group:"idempotency.backends"`)))
 	wantText(t, mustNotBuild(t, idempotencyfx.Module, idempotencyfx.Redis, tape), "several backends", "memory, redis, tape")
-	wantText(t, mustNotBuild(t, idempotencyfx.Module, tape, tape), `two backends are called "tape"`)
+	wantText(t, mustNotBuild(t, idempotencyfx.Module, tape, tape), `two backends are called "tape"`, "another name")
 	isMemory(t, start(t, idempotencyfx.Module, idempotencyfx.Redis, tape,
 		idempotencyfx.Configure(idempotency.Config{Backend: "tape"})))
 }
@@ -403,6 +420,12 @@ func TestLoggerIsNamedAndSaysWhatWasChosen(t *testing.T) {
 			t.Errorf("%q: got %+v", message, entries)
 		}
 	}
+	section := postgres(t)
+	start(t, idempotencyfx.Durable, selecting("postgres"), fx.Supply(&section, zap.New(core).Named("app")))
+	entries := logs.FilterMessage("postgres pool selected").FilterField(zap.Bool("owned", true)).All()
+	if len(entries) != 1 || entries[0].LoggerName != "app.idempotency.postgres" {
+		t.Errorf("got %+v", entries)
+	}
 }
 
 func TestEventsReachTheLogWithAndWithoutABusOfTheApplication(t *testing.T) {
@@ -478,5 +501,18 @@ func TestConstructorsWorkWithoutFx(t *testing.T) {
 	guard, err := idempotencyfx.NewGuard(idempotencyfx.GuardParams{Store: store.Store, Bus: new(hooks.Bus)})
 	if err != nil || guard.Guard == nil {
 		t.Fatal(err)
+	}
+	middleware := idempotencyfx.NewMiddleware(idempotencyfx.MiddlewareParams{Guard: guard.Guard, Scope: idempotency.SharedScope})
+	if middleware.Middleware == nil {
+		t.Fatal("no middleware")
+	}
+	lifecycle := fxtest.NewLifecycle(t)
+	for _, backend := range []idempotencyfx.Backend{
+		idempotencyfx.NewRedisBackend(idempotencyfx.RedisParams{Lifecycle: lifecycle}).Backend,
+		idempotencyfx.NewPostgresBackend(idempotencyfx.PostgresParams{Lifecycle: lifecycle}).Backend,
+	} {
+		if store, err := backend.Open(idempotency.DefaultConfig()); err != nil || store == nil || !backend.Durable {
+			t.Errorf("%s: %v", backend.Name, err)
+		}
 	}
 }

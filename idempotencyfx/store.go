@@ -15,14 +15,6 @@ import (
 	"github.com/steadyfx/steady/stores/memstore"
 )
 
-// Backend is a place where records can be kept. Those in the value group "idempotency.backends" can be selected by
-// name; only the selected one is opened.
-type Backend struct {
-	Name    string
-	Durable bool // records survive the process
-	Open    func(idempotency.Config) (idempotency.Store, error)
-}
-
 // UseStore keeps records in store, whatever backend is configured. The application closes it.
 func UseStore(store idempotency.Store) fx.Option {
 	if store == nil {
@@ -50,9 +42,9 @@ type StoreResult struct {
 	Store idempotency.Store
 }
 
-// NewStore chooses the store: the one of [UseStore]; else the backend that the configuration names; else, for
-// [Durable], the durable one; else the only one that was added; else memory. A choice that is not clear, not there or
-// not durable enough is an error that names the choices.
+// NewStore chooses the store: the one of [UseStore]; else the backend that the configuration names; else the only one
+// that the application has added; else, for [Durable], Redis; else memory. A choice that is not clear, not there or not
+// durable enough is an error that names the choices.
 func NewStore(p StoreParams) (StoreResult, error) {
 	log := wiring.LoggerOrNop(p.Logger)
 	if p.Own != nil {
@@ -68,7 +60,7 @@ func NewStore(p StoreParams) (StoreResult, error) {
 		return StoreResult{}, fmt.Errorf("idempotencyfx: %w", err)
 	}
 	if cfg.Backend == "" {
-		source = "default"
+		source = byDefault
 	}
 	store, err := backend.Open(cfg)
 	if err != nil {
@@ -86,7 +78,7 @@ func (p StoreParams) choose(configured, source string) (Backend, error) {
 	}
 	slices.Sort(names) // the group comes in random order
 	if i := firstRepeated(names); i >= 0 {
-		return Backend{}, fmt.Errorf("two backends are called %q; give one another name", names[i])
+		return Backend{}, fmt.Errorf("two backends are called %q; %s", names[i], p.howToPart(names[i]))
 	}
 	known := strings.Join(names, ", ")
 
@@ -94,7 +86,7 @@ func (p StoreParams) choose(configured, source string) (Backend, error) {
 		i := slices.IndexFunc(all, func(b Backend) bool { return b.Name == configured })
 		switch {
 		case i < 0:
-			return Backend{}, fmt.Errorf("resilience.idempotency.backend: unknown backend %q (%s); known: %s%s",
+			return Backend{}, fmt.Errorf("resilience.idempotency.backend: unknown backend %q (%s); known: %s; %s",
 				configured, source, known, howToAdd(configured))
 		case bool(p.Required) && !all[i].Durable:
 			return Backend{}, fmt.Errorf("Durable needs a durable backend, but resilience.idempotency.backend selects %q (%s); "+
@@ -102,17 +94,19 @@ func (p StoreParams) choose(configured, source string) (Backend, error) {
 		}
 		return all[i], nil
 	}
-	candidates := p.Backends
-	if p.Required {
-		candidates = slices.DeleteFunc(slices.Clone(candidates), func(b Backend) bool { return !b.Durable })
-	}
+	added := slices.DeleteFunc(slices.Clone(p.Backends), func(b Backend) bool {
+		return bool(p.Required) && (!b.Durable || ofDurable(b.Name))
+	})
 	switch {
-	case len(candidates) == 1:
-		return candidates[0], nil
-	case len(candidates) > 1:
+	case len(added) == 1:
+		return added[0], nil
+	case len(added) > 1:
 		return Backend{}, fmt.Errorf("several backends are part of the application (%s); "+
 			"select one with resilience.idempotency.backend", known)
 	case bool(p.Required):
+		if i := slices.IndexFunc(all, func(b Backend) bool { return b.Name == redisBackend }); i >= 0 {
+			return all[i], nil
+		}
 		return Backend{}, errors.New("Durable needs a durable backend, and the application has none")
 	}
 	return p.memory(), nil
@@ -134,9 +128,23 @@ func firstRepeated(names []string) int {
 	return -1
 }
 
-func howToAdd(backend string) string {
-	if backend == redisBackend {
-		return "; add idempotencyfx.Redis to the application"
+// ofDurable reports whether a backend is one that Durable always has.
+func ofDurable(backend string) bool { return backend == redisBackend || backend == postgresBackend }
+
+func (p StoreParams) howToPart(backend string) string {
+	if bool(p.Required) && ofDurable(backend) {
+		return "Durable has that one already: remove the other, and select it with resilience.idempotency.backend"
 	}
-	return ""
+	return "remove one, or give it another name"
+}
+
+func howToAdd(backend string) string {
+	switch backend {
+	case redisBackend:
+		return "add idempotencyfx.Redis to the application"
+	case postgresBackend:
+		return "add idempotencyfx.Postgres to the application"
+	default:
+		return fmt.Sprintf("add it to the application with idempotencyfx.WithBackend(%q, ...)", backend)
+	}
 }

@@ -9,6 +9,10 @@
 // *zap.Logger in the container, events are logged. With a circuitbreaker.Backend in it, circuits are shared with the
 // other replicas of the service.
 //
+// A *health.Manager is part of it: its check "circuit_breakers" is degraded while circuits are open, and names them. An
+// application registers its own checks and serves the handlers. To configure the manager, supply a *health.Config; to
+// bring another one, fx.Decorate.
+//
 // Constructors do no I/O and start no goroutine. They are exported for programs that are not, or not yet, wired by
 // Fx: every field of their parameters may be left out.
 package resiliencefx

@@ -16,11 +16,12 @@ import (
 )
 
 // Module provides *hooks.Bus, *circuitbreaker.Registry, *throttle.Registry, *timeout.Manager and *pipeline.Factory, which
-// hands out all other policies and the pipelines by name. It takes a *zap.Logger, a configuration, and the steps of
-// [AsStep] if the container has them.
+// hands out all other policies and the pipelines by name, and a *health.Manager with the check "circuit_breakers". It
+// takes a *zap.Logger, a configuration, a *health.Config, and the steps of [AsStep] if the container has them.
 var Module = fx.Module("resilience",
 	fx.Provide(func() IncludeResilienceModuleOnce { return IncludeResilienceModuleOnce{} }),
-	fx.Provide(NewBus, NewCircuitBreakers, NewThrottles, NewTimeouts, NewFactory),
+	fx.Provide(NewBus, NewCircuitBreakers, NewThrottles, NewTimeouts, NewFactory, NewHealth),
+	fx.Invoke(watchCircuits),
 	wiring.ScopedLogger("resilience"),
 )
 

@@ -363,6 +363,9 @@ func TestConstructorsWorkWithoutFx(t *testing.T) {
 	if _, err := resiliencefx.NewTimeouts(resiliencefx.TimeoutsParams{}); err != nil {
 		t.Fatal(err)
 	}
+	if checks, err := resiliencefx.NewHealth(resiliencefx.HealthParams{}); err != nil || checks.Manager == nil {
+		t.Fatal("no health manager:", err)
+	}
 	if bus := resiliencefx.NewBus(resiliencefx.BusParams{}); bus.Bus == nil {
 		t.Fatal("no bus")
 	}

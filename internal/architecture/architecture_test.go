@@ -67,7 +67,7 @@ var rules = []rule{
 	{"internal/architecture", nil},
 	{"internal/readme", nil},
 	{"resiliencefx", []string{"config", "hooks/...", "internal/wiring", "patterns/...", "stores/...", fx, zap, redis}},
-	{"idempotencyfx", []string{"config", "hooks/...", "internal/wiring", "patterns/...", "stores/...", fx, zap, redis}},
+	{"idempotencyfx", []string{"config", "hooks/...", "internal/wiring", "patterns/...", "stores/...", fx, zap, redis, pgx}},
 
 	{"testkit", []string{"config", "hooks/...", "idempotencyfx", "patterns/...", "resiliencefx", "stores/...",
 		fx, zap}},

@@ -24,6 +24,18 @@ func CheckAbsent(graph fx.DotGraph, types ...string) error {
 	return nil
 }
 
+// CheckUnnamed reports that the application provides one of the given types only under names (fx.ResultTags), where an
+// optional parameter without a name does not see it.
+func CheckUnnamed(graph fx.DotGraph, types ...string) error {
+	for _, name := range types {
+		if _, rest, found := strings.Cut(string(graph), `"`+name+"[name="); found {
+			first, _, _ := strings.Cut(rest, "]")
+			return fmt.Errorf("the application provides a %s only under a name, such as %q", name, first)
+		}
+	}
+	return nil
+}
+
 // provides reads the graph of the container as package dig prints it, one line a result: "type" [label=<...
 func provides(graph fx.DotGraph, name string) bool {
 	return strings.Contains(string(graph), fmt.Sprintf("%q [label=<", name))
