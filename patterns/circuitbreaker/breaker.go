@@ -53,7 +53,7 @@ func New(name string, cfg Config, opts ...Option) (*Breaker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.current.Store(&phase{settings: settings, window: newWindow(cfg, 0, &b.retired)})
+	b.current.Store(&phase{settings: settings, window: newWindow(cfg, 0, &b.retired), alert: &alert{}})
 	return b, nil
 }
 
@@ -103,10 +103,16 @@ func (b *Breaker) run(
 			b.record(ctx, ph, id, begun, patterns.Failure)
 		}
 	}()
-	if limit := ph.settings.limit; limit == nil {
-		err = next.Execute(ctx, op)
-	} else {
+	if limit := ph.settings.limit; limit != nil {
 		err = limit.Around(ctx, next, op)
+	} else if _, direct := next.(patterns.Direct); direct {
+		err = op(ctx) // spares a call
+	} else {
+		err = next.Execute(ctx, op)
+	}
+	if err == nil && !dead && b.judge.classify == nil && b.succeed(ph) {
+		judged = true
+		return nil
 	}
 	outcome := patterns.Ignored
 	if !dead {
@@ -115,6 +121,18 @@ func (b *Breaker) run(
 	judged = true
 	b.record(ctx, ph, id, begun, outcome)
 	return err
+}
+
+// succeed counts a success of a call that ph admitted, if there is nothing more to it, as there mostly is not. It does
+// what record would do, and costs less.
+func (b *Breaker) succeed(ph *phase) bool {
+	w := ph.window.time
+	if w == nil || w.durations != nil || b.current.Load() != ph || ph.alert.word.Load() != 0 {
+		return false
+	}
+	tick := w.tick(b.now())
+	count(&w.ring[tick%ringSize][succeeded], tick, 1, &b.retired.results[succeeded])
+	return true
 }
 
 // now reads the breaker's clock.
@@ -166,15 +184,16 @@ func (b *Breaker) record(ctx context.Context, ph *phase, id uint64, begun time.D
 
 func (b *Breaker) recordClosed(ctx context.Context, ph *phase, now time.Duration, r result) {
 	ph.window.add(now, r)
+	alerted := false
 	if r.failed {
-		if ph.consecutive.Add(1) >= int64(ph.settings.cfg.FailureThreshold) {
+		if ph.alert.failed() >= int64(ph.settings.cfg.FailureThreshold) {
 			b.open(ctx, ph)
 			return
 		}
-	} else if ph.consecutive.Load() != 0 {
-		ph.consecutive.Store(0)
+	} else if ph.alert.word.Load() != 0 {
+		alerted = ph.alert.word.And(waiting)&waiting != 0
 	}
-	if r.failed || r.slow || ph.waiting.Load() {
+	if r.failed || r.slow || alerted {
 		b.openIfRateReached(ctx, ph, now)
 	}
 }
@@ -187,9 +206,7 @@ func (b *Breaker) openIfRateReached(ctx context.Context, ph *phase, now time.Dur
 		b.open(ctx, ph)
 		return
 	}
-	if waiting := reached && !enough; waiting != ph.waiting.Load() {
-		ph.waiting.Store(waiting)
-	}
+	ph.alert.wait(reached && !enough)
 }
 
 // atLeast reports whether part/whole >= threshold/rateUnit, exactly.

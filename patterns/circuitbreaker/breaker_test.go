@@ -277,7 +277,7 @@ func halfOpen(t *testing.T, cfg circuitbreaker.Config, opts ...circuitbreaker.Op
 	return b
 }
 
-func TestHalfOpenAdmitsSoManyAtOnce(t *testing.T) { // pitfalls 31, 32 and 34: unlimited half-open
+func TestPitfalls31And32And34HalfOpenAdmitsSoManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := halfOpen(t, circuitbreaker.Config{HalfOpenMaxCalls: 2, SuccessThreshold: 3})
 		release := make(chan struct{})
@@ -843,6 +843,27 @@ func TestPanickingClassifierGivesTheProbeBack(t *testing.T) {
 		if m := b.Metrics(); m.State != circuitbreaker.Open || m.ProbesInFlight != 0 {
 			t.Fatalf("got %+v", m)
 		}
+	})
+}
+
+func TestPanickingClassifierGivesThePermitBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := halfOpen(t, circuitbreaker.Config{HalfOpenMaxCalls: 1},
+			circuitbreaker.WithClassifier(func(_ context.Context, err error) patterns.Outcome {
+				if err == nil {
+					panic("classifier")
+				}
+				return patterns.Failure
+			}))
+		permit, err := b.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() { _ = recover() }()
+			permit.Done(nil)
+		}()
+		wantState(t, b, circuitbreaker.Open)
 	})
 }
 

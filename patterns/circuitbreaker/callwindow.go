@@ -122,13 +122,17 @@ func (w *callWindow) end() uint64 {
 	return n
 }
 
-// moveTo ends w and puts the last results that it holds into next, in their order.
-func (w *callWindow) moveTo(next *callWindow) {
+// moveTo ends w and puts the last results that it holds into next, in their order. Durations are measured anew, or else
+// next measures them as w does.
+func (w *callWindow) moveTo(next *callWindow, anew bool) {
 	n, size := w.end(), uint64(len(w.ring))
 	for i := n - min(n, size, uint64(len(next.ring))); i < n; i++ {
 		place := w.ring[i%size].Load()
 		if place == 0 {
 			continue // a result that is still on its way
+		}
+		if anew {
+			place &= placeTaken | placeFailed
 		}
 		r := result{failed: place&placeFailed != 0, slow: place&placeSlow != 0, took: time.Duration(place >> placeBits)}
 		next.add(r)

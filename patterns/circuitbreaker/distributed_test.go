@@ -130,7 +130,11 @@ func TestAnotherReplicaProbesWhenTheFirstIsGone(t *testing.T) {
 		if _, err := all[1].Acquire(t.Context()); !errors.Is(err, circuitbreaker.ErrOpen) {
 			t.Fatalf("got %v", err)
 		}
-		time.Sleep(time.Second) // the lease is that of a probe
+		time.Sleep(time.Second) // the lease is a little longer than a probe may take
+		if _, err := all[1].Acquire(t.Context()); !errors.Is(err, circuitbreaker.ErrOpen) {
+			t.Fatalf("got %v", err)
+		}
+		time.Sleep(300 * time.Millisecond)
 		if _, err := all[1].Acquire(t.Context()); err != nil {
 			t.Fatalf("got %v", err)
 		}
@@ -424,7 +428,7 @@ func TestPitfall30StoreIsAskedWithinLimitsAndForgetsByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		repeat(t, r.Breaker, 2, succeed)
 		synctest.Wait()
-		if len(store.ttls) != 3 || store.ttls[0] != 10*time.Minute || store.ttls[1] != time.Second ||
+		if len(store.ttls) != 3 || store.ttls[0] != 10*time.Minute || store.ttls[1] != 1300*time.Millisecond ||
 			store.ttls[2] != 10*time.Minute {
 			t.Fatalf("kept for %v", store.ttls)
 		}
@@ -517,6 +521,10 @@ func TestBreakerThatIsOpenWhenItJoinsTellsTheOthers(t *testing.T) {
 
 func TestDistributedBackendReportsEveryMistake(t *testing.T) {
 	_, err := circuitbreaker.NewDistributedBackend(nil, circuitbreaker.DistributedConfig{Quorum: -1, TTL: -1, Timeout: -1})
+	_, tooMany := circuitbreaker.NewDistributedBackend(memstore.NewState(), circuitbreaker.DistributedConfig{Quorum: 1001})
+	if !errors.Is(tooMany, patterns.ErrConfiguration) {
+		t.Errorf("got %v", tooMany)
+	}
 	for _, field := range []string{"store", "quorum", "ttl", "timeout"} {
 		if !errors.Is(err, patterns.ErrConfiguration) || !strings.Contains(err.Error(), field+": ") {
 			t.Errorf("%q is missing in: %v", field, err)

@@ -14,11 +14,11 @@ func (b *Breaker) join(m *member) {
 	defer b.mu.Unlock()
 	b.member = m
 	switch ph := b.current.Load(); ph.state {
-	case Open, HalfOpen:
+	case Open:
 		b.share(decision{state: Open, until: ph.until})
 	case ForcedOpen, Disabled:
 		b.share(decision{state: ph.state, byHand: true})
-	case Closed, DryRun:
+	case Closed, HalfOpen, DryRun:
 	}
 }
 
@@ -46,28 +46,31 @@ func (b *Breaker) told(m *member, v state.Version, r record) {
 	}
 }
 
-// follow does what others have decided, if b does not know it and nothing is in the way.
-func (b *Breaker) follow(m *member, v state.Version, r record, postponed func() bool) {
+// follow does what others have decided, if b does not know it and nothing is in the way. It returns false if something
+// is.
+func (b *Breaker) follow(m *member, v state.Version, r record, postponed func() bool) bool {
 	defer b.deliver()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.member != m || v <= m.version || postponed() {
-		return
+	if b.member != m || postponed() {
+		return false
 	}
-	ctx, now := context.Background(), b.now()
-	last := b.settle(ctx, now)
+	if v <= m.version {
+		return true
+	}
 	known := m.shared.Change
 	m.version, m.shared = v, r
+	now := b.now()
+	last := b.current.Load().settled(now) // which nobody needs to be told of any more
 	if r.Change == known || last.state == r.State && r.State != Open {
-		return
+		return true
 	}
 	next := &phase{state: r.State}
-	switch r.State {
-	case Open:
+	if r.State == Open {
 		next.until, next.reopened = now+r.Wait, r.Reopened
-	case Closed, ForcedOpen, Disabled, HalfOpen, DryRun:
 	}
 	b.enter(now, next)
+	ctx := context.Background()
 	if r.State == Open || r.State == ForcedOpen {
 		b.announce(ctx, hooks.CircuitOpened{
 			Name: b.name, RetryAfter: r.Wait, Forced: r.State == ForcedOpen, Shared: true, DryRun: next.dry(), At: time.Now(),
@@ -77,15 +80,5 @@ func (b *Breaker) follow(m *member, v state.Version, r record, postponed func() 
 			Name: b.name, Disabled: r.State == Disabled, Shared: true, DryRun: next.dry(), At: time.Now(),
 		})
 	}
-}
-
-// prober returns the member that must hold the lease for probes, and for how long it is taken, if there is one.
-func (b *Breaker) prober() (*member, time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	ph := b.current.Load()
-	if b.member == nil || b.member.shared.State != Open || ph.dry() || ph.state != Open && ph.state != HalfOpen {
-		return nil, 0
-	}
-	return b.member, ph.settings.lease
+	return true
 }

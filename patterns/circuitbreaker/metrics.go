@@ -48,7 +48,7 @@ func (b *Breaker) Metrics() Metrics {
 	switch state {
 	case Closed:
 		m.show(ph.window.sum(now))
-		m.ConsecutiveFailures = int(ph.consecutive.Load())
+		m.ConsecutiveFailures = ph.alert.inRow()
 	case Open:
 		m.TimeUntilReset = ph.until - now
 	case HalfOpen:

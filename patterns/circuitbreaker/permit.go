@@ -39,21 +39,24 @@ func (p *Permit) Done(err error) {
 	if !p.done.CompareAndSwap(false, true) {
 		return
 	}
-	outcome := patterns.Ignored
-	if !p.dead {
+	outcome := patterns.Failure // if the classifier panics
+	defer func() { p.breaker.record(p.ctx, p.phase, p.probe, p.begun, outcome) }()
+	if p.dead {
+		outcome = patterns.Ignored
+	} else {
 		outcome = p.breaker.judge.outcome(p.ctx, err)
 	}
-	p.breaker.record(p.ctx, p.phase, p.probe, p.begun, outcome)
 }
 
 // RecordSuccess counts a success of a call that the breaker was not asked about. In the closed state it counts like any
-// other; in others it only shows in the totals.
+// other, as one that took no time; in others it only shows in the totals, and when disabled not even there.
 func (b *Breaker) RecordSuccess() {
 	b.record(context.Background(), b.current.Load(), 0, unmeasured, patterns.Success)
 }
 
 // RecordFailure counts err of a call that the breaker was not asked about, as the breaker judges it; nil is a failure
-// that nobody can name. In the closed state it counts like any other; in others it only shows in the totals.
+// that nobody can name. In the closed state it counts like any other, as one that took no time; in others it only shows in
+// the totals, and when disabled not even there.
 func (b *Breaker) RecordFailure(err error) {
 	ctx, outcome := context.Background(), patterns.Failure
 	if err != nil {

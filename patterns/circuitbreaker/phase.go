@@ -17,9 +17,8 @@ type phase struct {
 	draw       float64       // Open: of its wait. HalfOpen: of the wait that may follow, so that looking draws nothing
 
 	// Closed.
-	window      window
-	consecutive atomic.Int64 // failures in a row
-	waiting     atomic.Bool  // a rate is reached, but not the minimum of calls: a success can open
+	window window
+	alert  *alert // shared by the phases of one generation
 
 	// HalfOpen: guarded by Breaker.mu.
 	probes    []probe // in flight
@@ -28,6 +27,30 @@ type phase struct {
 	slow      int // of the successes
 
 	rejection atomic.Pointer[OpenError] // the last one, for as long as its RetryAfter holds
+}
+
+// alert is what every success has to look at, in one word: whether a rate is reached, but not the minimum of calls, so
+// that a success can open the circuit, and how many calls have failed in a row.
+type alert struct{ word atomic.Int64 }
+
+const (
+	waiting  = 1
+	oneInRow = 2
+)
+
+// failed counts a failure and returns how many there have been in a row.
+func (a *alert) failed() int64 { return a.word.Add(oneInRow) / oneInRow }
+
+func (a *alert) inRow() int { return int(a.word.Load() / oneInRow) }
+
+// wait notes whether a success can open the circuit.
+func (a *alert) wait(can bool) {
+	switch has := a.word.Load()&waiting != 0; {
+	case can && !has:
+		a.word.Or(waiting)
+	case !can && has:
+		a.word.And(^waiting)
+	}
 }
 
 // probe is a call that was admitted half-open.
@@ -46,7 +69,7 @@ func (p *phase) failed(now time.Duration) (at time.Duration, ended bool) {
 	}
 	at = now + 1
 	if bound := p.settings.cfg.HalfOpenTimeout; bound > 0 {
-		at = min(at, p.since+bound)
+		at = min(at, p.since+min(bound, longestWait))
 	}
 	for _, probe := range p.probes {
 		at = min(at, probe.lease)

@@ -1,15 +1,13 @@
 package circuitbreaker
 
 import (
-	"sync"
 	"time"
 
 	"github.com/steadyfx/steady/patterns/state"
 )
 
-// probing is the right of one replica to probe for all, a lease in the store.
+// probing is the right of one replica to probe for all, a lease in the store. It is guarded by Breaker.mu.
 type probing struct {
-	mu      sync.Mutex    // never held while the store is asked
 	until   time.Duration // on the breaker's clock: while the lease is ours for certain
 	version state.Version // of the lease, if it was ours; 0: it was given back
 	asking  bool
@@ -19,68 +17,75 @@ type probing struct {
 // askAgain is how long a replica waits before it asks again for a lease that another one holds.
 const askAgain = 250 * time.Millisecond
 
-// mayProbe reports whether this replica is the one that probes. It asks the store if it does not know, one caller at a
-// time; the others are told no. Where the store does not answer, every replica probes for itself.
-func (m *member) mayProbe(lease time.Duration) bool {
-	p := &m.probing
-	begun := m.breaker.now()
-	p.mu.Lock()
-	switch {
-	case begun < p.until:
-		p.mu.Unlock()
-		return true
-	case p.asking || begun < p.denied:
-		p.mu.Unlock()
-		return false
+// prober returns the member that must hold the lease for a probe of ph, if there is one. The caller holds the lock.
+func (b *Breaker) prober(ph *phase) *member {
+	if b.member == nil || b.member.shared.State != Open || ph.dry() {
+		return nil
 	}
-	p.asking = true
-	p.mu.Unlock()
+	return b.member
+}
 
-	version, wait := state.Version(0), askAgain
-	defer func() { // also if the store panics
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.asking = false
+// consent is what a call that would be a probe knows of the lease.
+type consent uint8
+
+const (
+	unasked consent = iota // the store may be asked for it
+	asked                  // it has been, and whether the lease is there shows
+	alone                  // it does not answer: every replica probes for itself
+)
+
+// lease asks the store for the lease, for a probe that may take so long. Only who has set probing.asking may call it.
+func (m *member) lease(probe time.Duration) consent {
+	b := m.breaker
+	begun, wait := b.now(), askAgain
+	version, until := state.Version(0), time.Duration(0)
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		m.probing.asking = false
 		if version != 0 {
-			p.version, p.until = version, begun+lease
+			m.probing.version, m.probing.until = version, until
 		} else {
-			p.denied = begun + wait
+			m.probing.denied = begun + wait
 		}
 	}()
-	version, wait, err := m.lease(lease)
+	v, err := m.get(m.probeKey)
+	if err == nil && v.Version != 0 && string(v.Data) != m.replica {
+		wait = min(wait, max(v.ExpiresIn, time.Millisecond))
+		m.answered()
+		return asked
+	}
+	if err == nil {
+		// Longer than the probe, so that the store need not be asked for each, and has time to answer.
+		ttl := max(time.Millisecond, probe+probe/4+min(m.backend.cfg.Timeout, longestWait))
+		until = b.now() + ttl
+		version, _, err = m.swap(m.probeKey, v.Version, []byte(m.replica), ttl)
+	}
 	if err != nil {
-		m.failed(err)
 		wait = 0
-		return true
+		m.failed(err)
+		return alone
 	}
 	m.answered()
-	return version != 0
+	return asked
 }
 
-// lease takes or extends the lease. If another replica holds it, version is 0.
-func (m *member) lease(ttl time.Duration) (version state.Version, wait time.Duration, err error) {
-	v, err := m.get(m.probeKey)
-	if err != nil {
-		return 0, 0, err
-	}
-	if v.Version != 0 && string(v.Data) != m.backend.replica {
-		return 0, min(v.ExpiresIn, askAgain), nil
-	}
-	version, swapped, err := m.swap(m.probeKey, v.Version, []byte(m.backend.replica), ttl)
-	if err != nil || !swapped {
-		return 0, askAgain, err
-	}
-	return version, 0, nil
-}
-
-// giveBack lets another replica probe. If the store does not hear of it, the lease ends by itself.
+// giveBack lets another replica probe if this one does not. If the store does not hear of it, the lease ends by itself.
 func (m *member) giveBack() {
-	p := &m.probing
-	p.mu.Lock()
-	version := p.version
-	p.version, p.until = 0, 0
-	p.mu.Unlock()
-	if version != 0 {
+	if version := m.returned(); version != 0 {
 		m.remove(m.probeKey, version)
 	}
+}
+
+// returned returns the version of the lease if it is not needed any more, once.
+func (m *member) returned() state.Version {
+	b := m.breaker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.current.Load().state == HalfOpen {
+		return 0
+	}
+	version := m.probing.version
+	m.probing.version, m.probing.until = 0, 0
+	return version
 }

@@ -9,8 +9,8 @@ import (
 // Reconfigure puts another configuration in force. The circuit stays in its state, and its window keeps what is in it,
 // unless it changes between a window of time and one of calls; that begins empty. An open circuit waits as long as the
 // new configuration says, from the moment on that it opened. Calls that are under way keep the time limit they have.
-// Durations are measured anew if SlowCallDuration changes. The error lists every mistake in cfg, and then nothing has
-// changed.
+// What was slow, and how long calls took, is measured anew if SlowCallDuration changes. The error lists every mistake in
+// cfg, and then nothing has changed.
 func (b *Breaker) Reconfigure(cfg Config) error {
 	cfg = cfg.withDefaults()
 	var checks patterns.Checks
@@ -44,10 +44,10 @@ func (b *Breaker) use(s *settings) {
 	case Closed:
 		next.window = last.window
 		if shapeOf(s.cfg) != shapeOf(last.settings.cfg) {
-			next.window = last.window.reshaped(s.cfg, now, &b.retired)
+			next.window = last.window.reshaped(last.settings.cfg, s.cfg, now, &b.retired)
 		}
-		next.consecutive.Store(last.consecutive.Load())
-		next.waiting.Store(true) // the next result is judged by the new thresholds
+		next.alert = last.alert
+		next.alert.wait(true) // the next result is judged by the new thresholds
 	case Open:
 		next.until = last.since + s.wait(last.reopened, last.draw)
 	case HalfOpen, ForcedOpen, Disabled, DryRun:

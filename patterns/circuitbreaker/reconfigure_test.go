@@ -120,6 +120,25 @@ func TestCallThatWasUnderWayCountsAfterReconfiguring(t *testing.T) {
 	}
 }
 
+func TestSuccessThatWasUnderWayCountsInTheNewWindow(t *testing.T) {
+	for name, next := range map[string]circuitbreaker.Config{
+		"same kind of window": {SlidingWindow: 2 * time.Minute},
+		"another kind":        {SlidingWindowCalls: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBreaker(t, circuitbreaker.Config{})
+			repeat(t, b, 1, func(context.Context) error {
+				reconfigure(t, b, next)
+				b.RecordSuccess()
+				return nil
+			})
+			if m := b.Metrics(); m.Calls != 2 || m.TotalSuccesses != 2 {
+				t.Fatalf("got %+v", m)
+			}
+		})
+	}
+}
+
 func TestReconfiguringByMistakeChangesNothing(t *testing.T) {
 	b := newBreaker(t, circuitbreaker.Config{FailureThreshold: 7})
 	err := b.Reconfigure(circuitbreaker.Config{FailureThreshold: -1, MinimumCalls: -1})

@@ -75,7 +75,8 @@ func (r *Registry) Reconfigure(configs patterns.Instances[Config]) error {
 	return nil
 }
 
-// SetBackend shares the state of all breakers, those to come included, through backend in the place of the one before.
+// SetBackend shares the state of all breakers, those to come included, through backend in the place of the one before. It
+// returns when nothing of that runs any more, and must not be called by a listener of their events.
 func (r *Registry) SetBackend(backend Backend) {
 	for _, leave := range r.replace(backend) {
 		leave()
@@ -90,7 +91,7 @@ func (r *Registry) replace(backend Backend) map[*Breaker]func() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.backend.Store(&backend)
-	if backend == NewMemoryBackend() {
+	if backend == nil || backend == NewMemoryBackend() {
 		r.backend.Store(nil)
 	}
 	leave := r.leave
@@ -99,7 +100,8 @@ func (r *Registry) replace(backend Backend) map[*Breaker]func() {
 }
 
 // Close ends what the registry runs in the background, which is nothing unless it has a distributed backend, and returns
-// when it has ended. The breakers go on, and share with nobody.
+// when it has ended. The breakers go on, and share with nobody; what they have not told the others by then, they do not
+// tell. It must not be called by a listener of their events.
 func (r *Registry) Close() { r.SetBackend(NewMemoryBackend()) }
 
 // join makes b share through the backend, once.

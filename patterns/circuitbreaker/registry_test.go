@@ -2,12 +2,16 @@ package circuitbreaker_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/stores/memstore"
 )
 
 func TestRegistrySharesABreakerByName(t *testing.T) {
@@ -107,4 +111,80 @@ func TestRegistryOperatesByName(t *testing.T) {
 	if first, again := circuitbreaker.Default(), circuitbreaker.Default(); first != again {
 		t.Error("two default registries")
 	}
+}
+
+// TestRegistryUnderFire asks for breakers, uses, reconfigures, shares and commands them, all at once.
+func TestRegistryUnderFire(t *testing.T) {
+	const goroutines, rounds = 6, 300
+	configs := func(n int) patterns.Instances[circuitbreaker.Config] {
+		c := circuitbreaker.Config{FailureThreshold: 1 << 30, FailureRateThreshold: 1, MinimumCalls: 10 + n%5}
+		c.SlidingWindow, c.SlidingWindowCalls = time.Duration(n%3+1)*time.Minute, n%2*50
+		return patterns.Instances[circuitbreaker.Config]{
+			Default: c, Named: map[string]circuitbreaker.Config{"b0": {FailureThreshold: 1<<30 + n%3}},
+		}
+	}
+	r, err := circuitbreaker.NewRegistry(configs(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := circuitbreaker.NewDistributedBackend(memstore.NewState(), circuitbreaker.DistributedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var calls atomic.Uint64
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range rounds {
+				name := fmt.Sprintf("b%d", (i+g)%7)
+				b, err := r.GetOrCreate(name)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				calls.Add(1)
+				if g%2 == 0 {
+					_ = b.Execute(t.Context(), succeed)
+				} else {
+					_ = b.Execute(t.Context(), fail)
+				}
+				switch {
+				case g == 0 && i%10 == 0:
+					err = r.Reconfigure(configs(i / 10))
+				case g == 1 && i%20 == 0:
+					r.SetBackend(backend)
+				case g == 1 && i%20 == 10:
+					r.Close()
+				case g == 2 && i%15 == 0:
+					err = r.ForceOpen(name)
+				case g == 3 && i%5 == 0:
+					err = r.Reset(name)
+				case g == 4 && i%5 == 0:
+					_, err = r.Metrics(name)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r.SetBackend(backend)
+	last := configs(99)
+	if err := r.Reconfigure(last); err != nil {
+		t.Fatal(err)
+	}
+	var counted uint64
+	for _, b := range r.All() {
+		m := b.Metrics()
+		counted += m.TotalSuccesses + m.TotalFailures + m.TotalRejected
+		if got, want := b.Config(), last.For(b.Name()); got.FailureThreshold != want.FailureThreshold ||
+			got.SlidingWindowCalls != want.SlidingWindowCalls {
+			t.Errorf("%s: got %+v, want %+v", b.Name(), got, want)
+		}
+	}
+	if counted != calls.Load() {
+		t.Errorf("%d calls counted of %d", counted, calls.Load())
+	}
+	r.Close() // or else goroutines are left
 }

@@ -24,7 +24,7 @@ const rateUnit = 1_000_000_000
 // newSettings takes a valid configuration.
 func newSettings(name string, cfg Config, bus *hooks.Bus) (*settings, error) {
 	s := &settings{
-		cfg: cfg, lease: cfg.RecoveryTimeout,
+		cfg: cfg, lease: min(cfg.RecoveryTimeout, longestWait),
 		failureRate: inUnits(cfg.FailureRateThreshold), slowRate: inUnits(cfg.SlowCallRateThreshold),
 	}
 	if cfg.Timeout > 0 {
@@ -33,24 +33,27 @@ func newSettings(name string, cfg Config, bus *hooks.Bus) (*settings, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.limit, s.lease = limit, cfg.Timeout
+		s.limit, s.lease = limit, min(cfg.Timeout, longestWait)
 	}
 	return s, nil
 }
 
-// inUnits rounds down, so that two thirds reach 2.0/3.
-func inUnits(rate float64) uint64 { return uint64(rate*rateUnit + 1e-6) }
+// inUnits rounds down, so that two thirds reach 2.0/3, but not to nothing, which everything reaches.
+func inUnits(rate float64) uint64 { return max(1, uint64(rate*rateUnit+1e-6)) }
+
+// longestWait, 36 years, stands for any longer one, so that a few of them can be added to a time.
+const longestWait = time.Duration(1 << 60)
 
 // wait is how long the circuit stays open that has opened again so many times without closing. draw, from 0 to 1, is the
 // random part.
 func (s *settings) wait(reopened int, draw float64) time.Duration {
-	first := s.cfg.RecoveryTimeout
 	if reopened == 0 && s.cfg.RecoveryJitter == 0 {
-		return first
+		return min(s.cfg.RecoveryTimeout, longestWait)
 	}
-	longest := cmp.Or(s.cfg.MaxRecoveryTimeout, 10*first)
-	wait := min(float64(first)*math.Pow(s.cfg.RecoveryBackoffFactor, float64(reopened)), float64(longest))
-	return time.Duration(wait + wait*s.cfg.RecoveryJitter*draw)
+	first := float64(s.cfg.RecoveryTimeout)
+	longest := cmp.Or(float64(s.cfg.MaxRecoveryTimeout), 10*first)
+	wait := min(first*math.Pow(s.cfg.RecoveryBackoffFactor, float64(reopened)), longest)
+	return time.Duration(min(wait+wait*s.cfg.RecoveryJitter*draw, float64(longestWait)))
 }
 
 // slow reports whether a call that took so long was slow.

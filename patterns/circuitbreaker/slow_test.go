@@ -129,3 +129,46 @@ func TestSlowProbesOpenAgainAtTheSameRate(t *testing.T) {
 		})
 	}
 }
+
+func TestReconfiguringKeepsWhatWasSlowUnlessThatHasChanged(t *testing.T) {
+	for name, tt := range map[string]struct{ before, after circuitbreaker.Config }{
+		"by time": {
+			circuitbreaker.Config{SlidingWindow: time.Minute}, circuitbreaker.Config{SlidingWindow: 2 * time.Minute},
+		},
+		"by count": {
+			circuitbreaker.Config{SlidingWindowCalls: 10}, circuitbreaker.Config{SlidingWindowCalls: 20},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.before.SlowCallDuration, tt.after.SlowCallDuration = 2*time.Second, 2*time.Second
+				b := newBreaker(t, tt.before)
+				repeat(t, b, 3, taking(3*time.Second))
+				repeat(t, b, 3, taking(time.Second))
+				want := b.Metrics()
+				if want.Slow != 3 || want.MeanDuration.Round(100*time.Millisecond) != 2*time.Second {
+					t.Fatalf("got %+v", want)
+				}
+				reconfigure(t, b, tt.after)
+				if got := b.Metrics(); got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				tt.after.SlowCallDuration = 5 * time.Second
+				reconfigure(t, b, tt.after)
+				got := b.Metrics()
+				if got.Calls != 6 || got.Slow != 0 || got.MeanDuration != 0 || got.MaxDuration != 0 || got.TotalSlow != 3 {
+					t.Errorf("got %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestSlowCallsAloneReachNoFailureRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, circuitbreaker.Config{FailureRateThreshold: 1e-12, MinimumCalls: 2, SlowCallDuration: time.Second})
+		repeat(t, b, 2, succeed)
+		repeat(t, b, 1, taking(2*time.Second))
+		wantState(t, b, circuitbreaker.Closed)
+	})
+}

@@ -39,7 +39,7 @@ func newTimeWindow(start, span, slowCall time.Duration, retired *totals) *timeWi
 	return w
 }
 
-func (w *timeWindow) tick(now time.Duration) uint64 { return uint64((now - w.start) / w.bucket) }
+func (w *timeWindow) tick(now time.Duration) uint64 { return uint64(now-w.start) / uint64(w.bucket) }
 
 func (w *timeWindow) add(now time.Duration, r result) {
 	tick := w.tick(now)
@@ -130,26 +130,56 @@ func (w *timeWindow) end(now time.Duration) {
 // totals.
 func (w *timeWindow) mark(now time.Duration) uint64 { return (w.tick(now)+lateTicks/2)<<countBits | 1 }
 
-// moveTo ends w and puts what it holds into the buckets of next that lie at the same time. Durations are measured anew.
-func (w *timeWindow) moveTo(next *timeWindow, now time.Duration) {
-	mark, tick, newest := w.mark(now), w.tick(now), next.tick(now)
-	begun := now - w.start - time.Duration(tick)*w.bucket // of the newest bucket of w
+// moveTo ends w and puts what it holds into the buckets of next that lie at the same time. Durations are measured anew, or
+// else next measures them as w does.
+func (w *timeWindow) moveTo(next *timeWindow, now time.Duration, anew bool) {
 	for i := range w.ring {
 		for kind := range kinds {
-			word := w.ring[i][kind].Swap(mark)
-			n, since := word&countMask, begun/2 // the middle of the bucket that the word belongs to
-			if age := (tick - word>>countBits) & tickMask; age > 0 {
-				since = begun + time.Duration(age)*w.bucket - w.bucket/2
-			}
-			age := uint64(since / next.bucket)
-			if retired := &w.retired.results[kind]; n > 0 && age < min(buckets, newest+1) {
-				count(&next.ring[(newest-age)%ringSize][kind], newest-age, n, retired)
+			retired := &w.retired.results[kind]
+			if n, tick, in := w.moved(&w.ring[i][kind], next, now); in {
+				count(&next.ring[tick%ringSize][kind], tick, n, retired)
 			} else {
 				retired.Add(int64(n))
 			}
 		}
 	}
-	if w.durations != nil {
-		w.durations.end(mark, &w.retired.slow)
+	switch {
+	case w.durations == nil:
+	case anew:
+		w.durations.end(w.mark(now), &w.retired.slow)
+	default:
+		w.moveDurationsTo(next, now)
 	}
+}
+
+func (w *timeWindow) moveDurationsTo(next *timeWindow, now time.Duration) {
+	var dropped atomic.Int64
+	for i := range w.durations.ring {
+		from, to := &w.durations.ring[i], &next.durations.ring
+		if n, tick, in := w.moved(&from.slow, next, now); in {
+			count(&to[tick%ringSize].slow, tick, n, &w.retired.slow)
+		} else {
+			w.retired.slow.Add(int64(n))
+		}
+		if n, tick, in := w.moved(&from.took, next, now); in {
+			count(&to[tick%ringSize].took, tick, min(n, countMask/ringSize), &dropped)
+		}
+		if n, tick, in := w.moved(&from.longest, next, now); in {
+			raise(&to[tick%ringSize].longest, tick, n)
+		}
+	}
+}
+
+// moved ends a slot and returns what it held, and the bucket of next that lies at the same time, if there is one.
+func (w *timeWindow) moved(slot *atomic.Uint64, next *timeWindow, now time.Duration) (n, tick uint64, in bool) {
+	last, newest := w.tick(now), next.tick(now)
+	word := slot.Swap(w.mark(now))
+	begun := now - w.start - time.Duration(last)*w.bucket // of the newest bucket of w
+	since := begun / 2                                    // the middle of the bucket that the word belongs to
+	if age := (last - word>>countBits) & tickMask; age > 0 {
+		since = begun + time.Duration(age)*w.bucket - w.bucket/2
+	}
+	age := uint64(since / next.bucket)
+	n = word & countMask
+	return n, newest - age, n > 0 && age < min(buckets, newest+1)
 }

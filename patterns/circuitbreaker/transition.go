@@ -17,25 +17,32 @@ func (b *Breaker) admit(ctx context.Context) (*phase, uint64, error) {
 	if ph := b.current.Load(); ph.state == ForcedOpen || ph.state == Open && now < ph.until {
 		return b.refuse(ctx, ph, now) // without the lock: an open circuit may see a storm of calls
 	}
-	if m, lease := b.prober(); m != nil {
-		if !m.mayProbe(lease) {
-			return b.refuse(ctx, b.current.Load(), now)
-		}
+	a := b.tryAdmit(ctx, now, unasked)
+	if m := a.asking; m != nil {
+		c := m.lease(a.phase.settings.lease)
 		now = b.now()
+		a = b.tryAdmit(ctx, now, c)
 	}
-	ph, id, admitted := b.tryAdmit(ctx, now)
 	told := false
 	defer func() {
-		if !told && id != 0 { // a listener has ended this goroutine, and there will be no call
-			b.probeReturned(ctx, ph, id, patterns.Ignored, false)
+		if !told && a.probe != 0 { // a listener has ended this goroutine, and there will be no call
+			b.probeReturned(ctx, a.phase, a.probe, patterns.Ignored, false)
 		}
 	}()
 	b.deliver()
 	told = true
-	if !admitted {
-		return b.refuse(ctx, ph, now)
+	if !a.admitted {
+		return b.refuse(ctx, a.phase, now)
 	}
-	return ph, id, nil
+	return a.phase, a.probe, nil
+}
+
+// admission is what has been decided about a call.
+type admission struct {
+	phase    *phase
+	probe    uint64 // 0: it is none
+	admitted bool
+	asking   *member // not nil: it may be a probe as soon as this one has asked for the lease
 }
 
 // refuse rejects a call, or lets it through all the same if the circuit only tries what it would do.
@@ -47,24 +54,31 @@ func (b *Breaker) refuse(ctx context.Context, ph *phase, now time.Duration) (*ph
 	return nil, 0, err
 }
 
-func (b *Breaker) tryAdmit(ctx context.Context, now time.Duration) (ph *phase, id uint64, admitted bool) {
+func (b *Breaker) tryAdmit(ctx context.Context, now time.Duration, c consent) admission {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ph = b.settle(ctx, now)
-	if ph.state == Open && now >= ph.until {
+	ph := b.settle(ctx, now)
+	switch {
+	case ph.state == Closed || ph.state == Disabled:
+		return admission{phase: ph, admitted: true}
+	case ph.state == Open && now >= ph.until, ph.state == HalfOpen && len(ph.probes) < ph.settings.cfg.HalfOpenMaxCalls:
+	default:
+		return admission{phase: ph}
+	}
+	if m := b.prober(ph); m != nil && c != alone && now+ph.settings.lease > m.probing.until {
+		if c == asked || m.probing.asking || now < m.probing.denied {
+			return admission{phase: ph}
+		}
+		m.probing.asking = true
+		return admission{phase: ph, asking: m}
+	}
+	if ph.state == Open {
 		ph = b.enter(now, &phase{state: HalfOpen, reopened: ph.reopened, draw: rand.Float64()})
 		b.announce(ctx, hooks.CircuitHalfOpened{Name: b.name, DryRun: ph.dry(), At: time.Now()})
 	}
-	switch {
-	case ph.state == Closed || ph.state == Disabled:
-		return ph, 0, true
-	case ph.state == HalfOpen && len(ph.probes) < ph.settings.cfg.HalfOpenMaxCalls:
-		ph.nextProbe++
-		ph.probes = append(ph.probes, probe{id: ph.nextProbe, lease: now + ph.settings.lease})
-		return ph, ph.nextProbe, true
-	default:
-		return ph, 0, false
-	}
+	ph.nextProbe++
+	ph.probes = append(ph.probes, probe{id: ph.nextProbe, lease: now + ph.settings.lease})
+	return admission{phase: ph, probe: ph.nextProbe, admitted: true}
 }
 
 // settle makes the transition that time alone brings. The caller holds the lock and delivers afterwards.
@@ -115,18 +129,19 @@ func (b *Breaker) close(ctx context.Context, ph *phase, now time.Duration) {
 	b.share(decision{state: Closed})
 }
 
-// open trips the circuit, if it is still in the closed phase ph.
+// open trips the circuit, if it is still closed as it was in ph.
 func (b *Breaker) open(ctx context.Context, ph *phase) {
 	defer b.deliver()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.current.Load() != ph {
+	last := b.current.Load() // may have been reconfigured
+	if last.generation != ph.generation {
 		return
 	}
 	now := b.now()
 	next := &phase{state: Open, draw: rand.Float64()}
-	next.until = now + ph.settings.wait(0, next.draw)
-	b.enterOpen(ctx, now, next, int(ph.consecutive.Load()), ph.window.sum(now))
+	next.until = now + last.settings.wait(0, next.draw)
+	b.enterOpen(ctx, now, next, last.alert.inRow(), last.window.sum(now))
 }
 
 // reopen opens the circuit because of its probes, as of the moment at.
@@ -150,7 +165,7 @@ func (b *Breaker) enter(at time.Duration, next *phase) *phase {
 	last := b.current.Load()
 	next.generation, next.settings, next.since = last.generation+1, last.settings, at
 	if next.state == Closed {
-		next.window = newWindow(next.settings.cfg, at, &b.retired)
+		next.window, next.alert = newWindow(next.settings.cfg, at, &b.retired), &alert{}
 	}
 	b.current.Store(next)
 	last.window.end(at)

@@ -109,14 +109,14 @@ func (w *window) counted() counts {
 
 // reshaped ends w and returns a window for another configuration that holds what w held. If the kind of window is another
 // one, it is empty: a count knows no time, and the other way round.
-func (w *window) reshaped(cfg Config, now time.Duration, retired *totals) window {
-	next := newWindow(cfg, now, retired)
+func (w *window) reshaped(from, to Config, now time.Duration, retired *totals) window {
+	next, anew := newWindow(to, now, retired), from.SlowCallDuration != to.SlowCallDuration
 	switch {
 	case w.time != nil && next.time != nil:
 		next.time.start = w.time.start
-		w.time.moveTo(next.time, now)
+		w.time.moveTo(next.time, now, anew)
 	case w.calls != nil && next.calls != nil:
-		w.calls.moveTo(next.calls)
+		w.calls.moveTo(next.calls, anew)
 	default:
 		w.end(now)
 	}

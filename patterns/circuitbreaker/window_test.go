@@ -50,3 +50,31 @@ func TestPitfall22ClockOfTheWindowIsMonotonic(t *testing.T) {
 		t.Fatalf("%v have passed", passed)
 	}
 }
+
+func TestResultsOfBeforeAReconfigurationCountInARow(t *testing.T) {
+	b, err := New("payments", Config{FailureThreshold: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := b.current.Load()
+	if err := b.Reconfigure(Config{FailureThreshold: 3, MinimumCalls: 30}); err != nil {
+		t.Fatal(err)
+	}
+	b.recordClosed(t.Context(), before, b.now(), result{failed: true}) // had read the phase before
+	b.RecordFailure(nil)
+	b.RecordFailure(nil)
+	if b.State() != Open {
+		t.Fatalf("state is %v", b.State())
+	}
+	b.Reset()
+	before = b.current.Load()
+	b.RecordFailure(nil)
+	b.RecordFailure(nil)
+	if err := b.Reconfigure(Config{FailureThreshold: 3}); err != nil {
+		t.Fatal(err)
+	}
+	b.recordClosed(t.Context(), before, b.now(), result{failed: true})
+	if b.State() != Open {
+		t.Fatalf("the one that opens was lost: state is %v", b.State())
+	}
+}
