@@ -23,12 +23,13 @@ func (s *Idempotency) run(
 	ctx context.Context, op string, script script, key string, abandoned func(), args ...any,
 ) (any, error) {
 	keys := []string{s.redisKey(key)}
-	return s.ask(ctx, op, func(ctx context.Context) (any, error) {
+	reply, err := s.ask(ctx, func(ctx context.Context) (any, error) {
 		if s.replicas > 0 && script.waits {
 			return s.runReplicated(ctx, script, keys, args)
 		}
 		return script.Run(ctx, s.client, keys, args...).Result()
 	}, abandoned)
+	return reply, asError(op, err)
 }
 
 // runOwned runs a script that only the owner of a claim may run.
@@ -48,84 +49,6 @@ func (s *Idempotency) releaseAbandoned(key, owner string) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.limit)
 	defer cancel()
 	releaseScript.Run(ctx, s.client, []string{s.redisKey(key)}, owner, millis(minGrace))
-}
-
-// ask makes a call within the time that ctx gives it, or the limit of s. See aside for abandoned.
-func (s *Idempotency) ask(
-	ctx context.Context, op string, call func(context.Context) (any, error), abandoned func(),
-) (any, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, asError(op, err)
-	}
-	if _, bounded := ctx.Deadline(); !bounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.limit)
-		defer cancel()
-	}
-	if !s.obedient {
-		call = aside(call, abandoned)
-	}
-	reply, err := call(ctx)
-	return reply, asError(op, blame(ctx, err))
-}
-
-// aside makes a call in a goroutine, so that it returns when ctx ends whatever the client does. The goroutine ends when
-// the client has given up too; call must not hold a slice of the caller. If nobody waits for the answer when it comes,
-// abandoned is called.
-func aside(call func(context.Context) (any, error), abandoned func()) func(context.Context) (any, error) {
-	type answer struct {
-		reply any
-		err   error
-	}
-	return func(ctx context.Context) (any, error) {
-		answers := make(chan answer)
-		go func() {
-			reply, err := call(ctx)
-			select {
-			case answers <- answer{reply, err}:
-			case <-ctx.Done():
-				if err == nil && abandoned != nil {
-					abandoned()
-				}
-			}
-		}()
-		select {
-		case a := <-answers:
-			return a.reply, a.err
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// obeysDeadlines reports whether a client ends a call with the deadline of its context. By default it does not.
-func obeysDeadlines(client redis.UniversalClient) bool {
-	switch c := client.(type) {
-	case interface{ Options() *redis.Options }:
-		return c.Options().ContextTimeoutEnabled
-	case interface{ Options() *redis.ClusterOptions }:
-		return c.Options().ContextTimeoutEnabled
-	case interface{ Options() *redis.RingOptions }:
-		return c.Options().ContextTimeoutEnabled
-	default:
-		return false
-	}
-}
-
-// blame names the context where it is the reason for err: a client that obeys a deadline only tells of a timeout, and
-// may do so a moment before the context itself is over.
-func blame(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	reason := ctx.Err()
-	if deadline, _ := ctx.Deadline(); reason == nil && !time.Now().Before(deadline) {
-		reason = context.DeadlineExceeded
-	}
-	if reason == nil || errors.Is(err, reason) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", reason, err)
 }
 
 // asError says what the error of a client means: something that is no record is an answer that cannot be right, and so

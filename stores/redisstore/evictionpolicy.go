@@ -12,9 +12,9 @@ import (
 // room for others, such as "allkeys-lru": a claim that is dropped can be acquired a second time. It returns nothing if
 // the server has no memory limit, or refuses writes when it is full (noeviction).
 func (s *Idempotency) EvictionPolicy(ctx context.Context) (policy string, err error) {
-	answer, err := s.ask(ctx, "info", func(ctx context.Context) (any, error) { return s.memoryInfo(ctx) }, nil)
+	answer, err := s.ask(ctx, func(ctx context.Context) (any, error) { return s.memoryInfo(ctx) }, nil)
 	if err != nil {
-		return "", err
+		return "", asError("info", err)
 	}
 	for _, info := range answer.([]string) {
 		limit, policy := field(info, "maxmemory"), field(info, "maxmemory_policy")

@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"reflect"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,10 +56,9 @@ const (
 // ends with its context; if it was a claim, it is released when its answer comes. Either way Redis may have carried out
 // what was given up.
 type Idempotency struct {
-	client   redis.UniversalClient
-	obedient bool // the client ends calls with the deadline of their context
-	prefix   string
-	limit    time.Duration // of a call whose context has no deadline
+	caller
+	client redis.UniversalClient
+	prefix string
 
 	replicas       int // that must have a write
 	replicaTimeout time.Duration
@@ -74,12 +71,7 @@ func NewIdempotency(client redis.UniversalClient, cfg Config) (*Idempotency, err
 		cfg.KeyPrefix = idempotency.DefaultConfig().KeyPrefix
 	}
 	var checks patterns.Checks
-	checks.That(!isNil(client), "client", "must not be nil")
-	checks.That(len(cfg.KeyPrefix) <= maxPrefix, "key_prefix", "must be at most %d bytes, got %d", maxPrefix, len(cfg.KeyPrefix))
-	checks.That(strings.IndexFunc(cfg.KeyPrefix, isControl) < 0, "key_prefix",
-		"must not hold control characters, got %q", cfg.KeyPrefix)
-	checks.That(!strings.ContainsAny(cfg.KeyPrefix, "{}"), "key_prefix",
-		"must not hold braces, which would send all keys to one slot of a cluster, got %q", cfg.KeyPrefix)
+	checkClient(&checks, client, cfg.KeyPrefix)
 	checks.That(cfg.Replicas >= 0 && cfg.Replicas <= maxReplicas, "replicas", "must be from 0 to %d, got %d",
 		maxReplicas, cfg.Replicas)
 	checks.That(cfg.ReplicaTimeout == 0 || cfg.ReplicaTimeout >= time.Millisecond, "replica_timeout",
@@ -94,18 +86,10 @@ func NewIdempotency(client redis.UniversalClient, cfg Config) (*Idempotency, err
 		cfg.ReplicaTimeout = defaultReplicaTimeout
 	}
 	return &Idempotency{
-		client: client, obedient: obeysDeadlines(client), prefix: cfg.KeyPrefix, limit: defaultLimit,
+		caller: newCaller(client), client: client, prefix: cfg.KeyPrefix,
 		replicas: cfg.Replicas, replicaTimeout: cfg.ReplicaTimeout,
 	}, nil
 }
-
-// isNil also finds a nil *redis.Client, which an interface hides.
-func isNil(client redis.UniversalClient) bool {
-	v := reflect.ValueOf(client)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
-}
-
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // Claim asks, in one round trip, to be the one who acts for the key.
 func (s *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (idempotency.Claim, error) {
@@ -181,10 +165,10 @@ func (s *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 
 // Delete removes the record of a key.
 func (s *Idempotency) Delete(ctx context.Context, key string) error {
-	_, err := s.ask(ctx, "delete", func(ctx context.Context) (any, error) {
+	_, err := s.ask(ctx, func(ctx context.Context) (any, error) {
 		return s.client.Del(ctx, s.redisKey(key)).Result()
 	}, nil)
-	return err
+	return asError("delete", err)
 }
 
 // Acquire is Claim for callers that finish with Set or Delete. The ttl is a lease: at least a millisecond.
@@ -198,8 +182,8 @@ func (s *Idempotency) CleanupExpired(context.Context, int) (int, error) { return
 
 // Ping reports whether Redis answers.
 func (s *Idempotency) Ping(ctx context.Context) error {
-	_, err := s.ask(ctx, "ping", func(ctx context.Context) (any, error) { return s.client.Ping(ctx).Result() }, nil)
-	return err
+	_, err := s.ask(ctx, func(ctx context.Context) (any, error) { return s.client.Ping(ctx).Result() }, nil)
+	return asError("ping", err)
 }
 
 func newOwner() string {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -37,9 +36,9 @@ type RateLimitConfig struct {
 //
 // A call whose context has no deadline gets one of 3 s. See [Idempotency] for what ContextTimeoutEnabled changes.
 type RateLimit struct {
-	client   redis.UniversalClient
-	obedient bool // the client ends calls with the deadline of their context
-	prefix   string
+	caller
+	client redis.UniversalClient
+	prefix string
 }
 
 // NewRateLimit returns a store on client, which stays the caller's to close. It does not connect. The error lists
@@ -49,16 +48,11 @@ func NewRateLimit(client redis.UniversalClient, cfg RateLimitConfig) (*RateLimit
 		cfg.KeyPrefix = "ratelimit:"
 	}
 	var checks patterns.Checks
-	checks.That(!isNil(client), "client", "must not be nil")
-	checks.That(len(cfg.KeyPrefix) <= maxPrefix, "key_prefix", "must be at most %d bytes, got %d", maxPrefix, len(cfg.KeyPrefix))
-	checks.That(strings.IndexFunc(cfg.KeyPrefix, isControl) < 0, "key_prefix",
-		"must not hold control characters, got %q", cfg.KeyPrefix)
-	checks.That(!strings.ContainsAny(cfg.KeyPrefix, "{}"), "key_prefix",
-		"must not hold braces, which would send all keys to one slot of a cluster, got %q", cfg.KeyPrefix)
+	checkClient(&checks, client, cfg.KeyPrefix)
 	if err := checks.Err("rate limits in redis"); err != nil {
 		return nil, err
 	}
-	return &RateLimit{client: client, obedient: obeysDeadlines(client), prefix: cfg.KeyPrefix}, nil
+	return &RateLimit{caller: newCaller(client), client: client, prefix: cfg.KeyPrefix}, nil
 }
 
 // Take counts calls of a key, in one round trip, if the limit allows them now. If Redis does not answer, the error is a
@@ -80,8 +74,8 @@ func (s *RateLimit) Take(ctx context.Context, req ratelimit.Request) (ratelimit.
 
 // Ping reports whether Redis answers.
 func (s *RateLimit) Ping(ctx context.Context) error {
-	_, err := s.ask(ctx, func(ctx context.Context) (any, error) { return s.client.Ping(ctx).Result() })
-	return err
+	_, err := s.ask(ctx, func(ctx context.Context) (any, error) { return s.client.Ping(ctx).Result() }, nil)
+	return asRateLimitError(err)
 }
 
 // run runs a script that returns whether the calls are allowed, the wait in a unit of time, and how many remain.
@@ -91,9 +85,9 @@ func (s *RateLimit) run(
 	keys := []string{s.redisKey(req)}
 	reply, err := s.ask(ctx, func(ctx context.Context) (any, error) {
 		return script.Run(ctx, s.client, keys, args...).Result()
-	})
+	}, nil)
 	if err != nil {
-		return ratelimit.Decision{}, err
+		return ratelimit.Decision{}, asRateLimitError(err)
 	}
 	r, ok := reply.([]any)
 	if !ok || len(r) != 3 {
@@ -108,23 +102,6 @@ func (s *RateLimit) run(
 	return ratelimit.Decision{
 		Allowed: allowed == 1, RetryAfter: time.Duration(wait) * unit, Remaining: int(remaining),
 	}, nil
-}
-
-// ask makes a call within the time that ctx gives it, or a limit of our own.
-func (s *RateLimit) ask(ctx context.Context, call func(context.Context) (any, error)) (any, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, asRateLimitError(err)
-	}
-	if _, bounded := ctx.Deadline(); !bounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, defaultLimit)
-		defer cancel()
-	}
-	if !s.obedient {
-		call = aside(call, nil)
-	}
-	reply, err := call(ctx)
-	return reply, asRateLimitError(blame(ctx, err))
 }
 
 func asRateLimitError(err error) error {

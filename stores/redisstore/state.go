@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"iter"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,11 +42,10 @@ type StateConfig struct {
 //
 // The user of the client must be allowed EVALSHA, EVAL, TIME, GET, GETRANGE and SET.
 type State struct {
-	client   redis.UniversalClient
-	obedient bool // the client ends calls with the deadline of their context
-	prefix   string
-	limit    time.Duration // of a call whose context has no deadline
-	news     *news
+	caller
+	client redis.UniversalClient
+	prefix string
+	news   *news
 }
 
 const (
@@ -62,19 +60,13 @@ func NewState(client redis.UniversalClient, cfg StateConfig) (*State, error) {
 		cfg.KeyPrefix = "state:"
 	}
 	var checks patterns.Checks
-	checks.That(!isNil(client), "client", "must not be nil")
-	checks.That(len(cfg.KeyPrefix) <= maxPrefix, "key_prefix", "must be at most %d bytes, got %d", maxPrefix, len(cfg.KeyPrefix))
-	checks.That(strings.IndexFunc(cfg.KeyPrefix, isControl) < 0, "key_prefix",
-		"must not hold control characters, got %q", cfg.KeyPrefix)
-	checks.That(!strings.ContainsAny(cfg.KeyPrefix, "{}"), "key_prefix",
-		"must not hold braces, which would send all keys to one slot of a cluster, got %q", cfg.KeyPrefix)
+	checkClient(&checks, client, cfg.KeyPrefix)
 	if err := checks.Err("state in redis"); err != nil {
 		return nil, &state.ConfigurationError{Err: err}
 	}
 	return &State{
-		client: client, obedient: obeysDeadlines(client), prefix: cfg.KeyPrefix,
-		limit: defaultLimit,
-		news:  &news{client: client, channel: cfg.KeyPrefix + "changes", poll: statePoll, retry: stateRetry},
+		caller: newCaller(client), client: client, prefix: cfg.KeyPrefix,
+		news: &news{client: client, channel: cfg.KeyPrefix + "changes", poll: statePoll, retry: stateRetry},
 	}, nil
 }
 

@@ -12,44 +12,27 @@ import (
 )
 
 func (s *State) get(ctx context.Context, op, redisKey string) (state.Value, error) {
-	reply, err := s.ask(ctx, op, func(ctx context.Context) (any, error) {
+	reply, err := s.ask(ctx, func(ctx context.Context) (any, error) {
 		return getStateScript.Run(ctx, s.client, []string{redisKey}).Result()
-	})
+	}, nil)
 	if err != nil {
-		return state.Value{}, err
+		return state.Value{}, asStateError(op, err)
 	}
 	return parseValue(op, reply)
 }
 
 func (s *State) write(ctx context.Context, op string, script *redis.Script, redisKey string, args ...any) (int64, error) {
-	reply, err := s.ask(ctx, op, func(ctx context.Context) (any, error) {
+	reply, err := s.ask(ctx, func(ctx context.Context) (any, error) {
 		return script.Run(ctx, once{s.client}, []string{redisKey}, args...).Result()
-	})
+	}, nil)
 	if err != nil {
-		return 0, err
+		return 0, asStateError(op, err)
 	}
 	n, ok := reply.(int64)
 	if !ok || n < 0 {
 		return 0, errStateReply(op, reply)
 	}
 	return n, nil
-}
-
-// ask makes a call within the time that ctx gives it, or the limit of s.
-func (s *State) ask(ctx context.Context, op string, call func(context.Context) (any, error)) (any, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, asStateError(op, err)
-	}
-	if _, bounded := ctx.Deadline(); !bounded {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.limit)
-		defer cancel()
-	}
-	if !s.obedient {
-		call = aside(call, nil)
-	}
-	reply, err := call(ctx)
-	return reply, asStateError(op, blame(ctx, err))
 }
 
 // once is a client that does not run a script again whose answer it has lost.
