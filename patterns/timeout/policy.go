@@ -57,7 +57,9 @@ func New(name string, cfg Config, opts ...Option) (*Policy, error) {
 func (p *Policy) Name() string { return p.name }
 
 // Config returns the configuration in use, defaults filled in.
-func (p *Policy) Config() Config { return Config{Timeout: p.limit, Message: p.message, Detached: p.detached} }
+func (p *Policy) Config() Config {
+	return Config{Timeout: p.limit, Message: p.message, Detached: p.detached}
+}
 
 // Execute runs op under a context that ends after the limit, or with ctx if that is earlier, and returns when op does.
 // An error that op returns after the limit has passed is wrapped in an [*Error]. It is returned as it is if ctx ended
