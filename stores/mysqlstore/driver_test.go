@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ type meddler struct {
 	mu         sync.Mutex
 	statements []string         // the first word of each
 	faults     map[string]error // by first word, once each
+	answers    map[uint16]int   // errors of the server, by number
 }
 
 func meddle(t *testing.T, cfg *mysql.Config) (*sql.DB, *meddler) {
@@ -26,10 +28,26 @@ func meddle(t *testing.T, cfg *mysql.Config) (*sql.DB, *meddler) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &meddler{Connector: connector, faults: map[string]error{}}
+	m := &meddler{Connector: connector, faults: map[string]error{}, answers: map[uint16]int{}}
 	db := sql.OpenDB(m)
+	db.SetMaxIdleConns(16)
 	t.Cleanup(func() { db.Close() })
 	return db, m
+}
+
+// failed returns how often the server has answered with an error.
+func (m *meddler) failed(number uint16) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.answers[number]
+}
+
+func (m *meddler) hear(err error) {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.answers[e.Number]++
+	}
 }
 
 // fail makes the next statement that begins with a word fail.
@@ -85,12 +103,16 @@ func (c *meddled) ExecContext(ctx context.Context, query string, args []driver.N
 	if err := c.m.see(query); err != nil {
 		return nil, err
 	}
-	return c.driverConn.ExecContext(ctx, query, args)
+	res, err := c.driverConn.ExecContext(ctx, query, args)
+	c.m.hear(err)
+	return res, err
 }
 
 func (c *meddled) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if err := c.m.see(query); err != nil {
 		return nil, err
 	}
-	return c.driverConn.QueryContext(ctx, query, args)
+	rows, err := c.driverConn.QueryContext(ctx, query, args)
+	c.m.hear(err)
+	return rows, err
 }

@@ -290,7 +290,7 @@ func TestRealDeadlockIsRepeated(t *testing.T) {
 	}
 	defer tx.Rollback() //nolint:errcheck // committed, unless the test has failed
 	// It takes the last records, so that the cleanup takes the first ones and waits, and then it wants the first ones.
-	exec(t, tx, "UPDATE " + table + " SET fingerprint = x'01' ORDER BY `key` DESC LIMIT 150")
+	exec(t, tx, "UPDATE "+table+" SET fingerprint = x'01' ORDER BY `key` DESC LIMIT 150")
 	before := deadlocks(t, db)
 	removed := make(chan error)
 	go func() {
@@ -301,7 +301,7 @@ func TestRealDeadlockIsRepeated(t *testing.T) {
 		removed <- err
 	}()
 	awaitLockWait(t, db, removed)
-	exec(t, tx, "UPDATE " + table + " SET fingerprint = x'02' ORDER BY `key` LIMIT 1")
+	exec(t, tx, "UPDATE "+table+" SET fingerprint = x'02' ORDER BY `key` LIMIT 1")
 	if err := tx.Commit(); err != nil {
 		t.Error(err)
 	}

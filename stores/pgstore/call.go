@@ -87,8 +87,8 @@ func undone(err error) bool {
 	switch code := codeOf(err); code {
 	case serializationFailure, deadlock:
 		return true
-	case "":
-		return pgconn.SafeToRetry(err)
+	case "": // a lost answer can look as if the connection had been closed before
+		return pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)
 	default:
 		return false
 	}

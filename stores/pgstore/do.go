@@ -40,8 +40,8 @@ func (w withOptions) BeginTx(ctx context.Context, _ pgx.TxOptions) (pgx.Tx, erro
 //     runtime.Goexit rolls it back, and the key is free at once. So does the end of ctx before fn returns; a commit that
 //     has begun is carried out.
 //   - A duplicate waits for the transaction for up to Config.Wait, holding a connection of db, and gets the result, or
-//     after a rollback the key, or a [*idempotency.ConflictError]. If the key goes from hand to hand meanwhile, it may
-//     wait for up to Config.Timeout of the store longer. A duplicate in idempotency.Do waits for Config.Timeout.
+//     after a rollback the key, or a [*idempotency.ConflictError]. They come in turn. A duplicate in idempotency.Do waits
+//     for Config.Timeout of the store.
 //   - Until fn runs, a serialization failure, a deadlock and a dead connection are repeated in a new transaction. After
 //     that they are returned, as is any error with which PostgreSQL refuses to commit: as the *pgconn.PgError that they
 //     are, with nothing written. Call again, with the same key.

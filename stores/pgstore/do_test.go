@@ -456,6 +456,56 @@ func TestRollbackHandsTheKeyOverToOneWhoWaits(t *testing.T) {
 	d.replays(t, "k", 1)
 }
 
+// An insert waits for other locks than that of its key, too.
+func TestFreshKeyIsNotRefusedForAnotherLock(t *testing.T) {
+	name := newTable()
+	d := openDeskOn(t, connect(t, with("application_name", name)), pgstore.Config{}, idempotency.Config{})
+	must(t, d.EnsureSchema(t.Context()))
+	other := d.begin(t)
+	if _, err := other.Exec(t.Context(), "LOCK TABLE "+d.table+" IN SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := d.do(t.Context(), "k", d.placing("k"))
+		ended <- err
+	}()
+	await(t, "the call waits", func() bool { return waiting(t, d.pool, name) == 1 })
+	must(t, other.Commit(t.Context()))
+	must(t, <-ended)
+	d.replays(t, "k", 1)
+}
+
+func TestReplaysAreNotInEachOthersWay(t *testing.T) {
+	d := openDesk(t, idempotency.Config{})
+	_, err := d.do(t.Context(), "k", d.placing("k"))
+	must(t, err)
+	atOnce(8, func(int) {
+		for range 20 {
+			if _, err := d.do(t.Context(), "k", never(t)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestWaitSurvivesTheDeathOfItsConnection(t *testing.T) {
+	name, admin := newTable(), connect(t)
+	d := openDeskOn(t, connect(t, with("application_name", name)), pgstore.Config{}, idempotency.Config{Wait: long})
+	end := d.hold(t, "k")
+	ended := make(chan error, 1)
+	go func() {
+		_, err := d.do(t.Context(), "k", never(t))
+		ended <- err
+	}()
+	await(t, "the duplicate waits", func() bool { return waiting(t, admin, name) == 1 })
+	if n := kill(t, admin, name, "wait_event_type = 'Lock'"); n != 1 {
+		t.Fatalf("killed %d connections, want 1", n)
+	}
+	must(t, end(nil))
+	must(t, <-ended)
+}
+
 // busy is a database that is always in the way of itself.
 type busy struct {
 	pgstore.Pool

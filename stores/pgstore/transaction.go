@@ -63,7 +63,7 @@ func (t *transaction) claim(
 	if t.tx, err = t.begin(ctx); err != nil {
 		return c, err
 	}
-	asking := &patient{Tx: t.tx, wait: wait, savepoint: req.Savepoint}
+	asking := &patient{Tx: t.tx, store: t.store, key: digest(req.Key), wait: wait, savepoint: req.Savepoint}
 	c, err = t.store.ClaimTx(ctx, asking, req.ClaimRequest)
 	if err != nil || c.Outcome != idempotency.Acquired {
 		_ = t.Rollback(ctx) // fails if the connection is dead, and then there is nothing to roll back

@@ -14,11 +14,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(asProcess); path != "" {
-		if err := storeResults(path); err != nil {
-			fmt.Println(err)
+	for variable, run := range map[string]func(path string) error{asProcess: storeResults, asChild: serve} {
+		if path := os.Getenv(variable); path != "" {
+			if err := run(path); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+			return
 		}
-		return
 	}
 	goleak.VerifyTestMain(m)
 }
