@@ -15,6 +15,13 @@ func BenchmarkPipelines(b *testing.B)     { run(b, pipelines(nothing)...) }
 func BenchmarkTransports(b *testing.B)    { run(b, transports(b.Context(), nothing)...) }
 func BenchmarkIdempotencies(b *testing.B) { run(b, idempotencies(nothing)...) }
 
+// BenchmarkBackends starts those whose name is asked for: -bench=Backends/Redis.
+func BenchmarkBackends(b *testing.B) {
+	for _, backend := range backends() {
+		b.Run(backend.name, func(b *testing.B) { run(b, openIn(b, backend)...) })
+	}
+}
+
 func run(b *testing.B, groups ...group) {
 	name := strings.NewReplacer("`", "", "/", " ")
 	for _, g := range groups {
@@ -22,8 +29,12 @@ func run(b *testing.B, groups ...group) {
 			for _, m := range g.modes {
 				b.Run(name.Replace(g.name)+"/"+name.Replace(c.name)+"/"+m.name, func(b *testing.B) {
 					b.ReportAllocs()
-					if err := c.calls(b.N, m); err != nil {
+					shown, err := g.run(b, c, m)
+					if err != nil {
 						b.Fatal(err)
+					}
+					if g.clock != nil {
+						b.ReportMetric(float64(shown)/float64(b.N), "shown-ns/op")
 					}
 				})
 			}

@@ -71,7 +71,7 @@ func clockAndAdd(op operation) contender {
 }
 
 // limit is a timeout that no benchmark reaches.
-const limit = time.Minute
+const limit = 30 * time.Second
 
 func withTimeout(parent context.Context, op operation) contender {
 	return contender{"`context.WithTimeout` around the call", floor, func(n int) error {

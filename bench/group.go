@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strconv"
 	"sync/atomic"
+	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -15,6 +18,9 @@ type group struct {
 	about      string // what is common to the contenders
 	modes      []mode
 	contenders []contender
+
+	prepare func(n int) error    // makes n calls possible, which is not measured; may be nil
+	clock   func() time.Duration // shows what is measured; nil: the time
 }
 
 // mode says how many goroutines share the calls.
@@ -23,8 +29,9 @@ type mode struct {
 	workers int
 }
 
-func serial() mode   { return mode{"serial", 1} }
-func parallel() mode { return mode{"parallel", runtime.GOMAXPROCS(0)} }
+func serial() mode       { return mode{"serial", 1} }
+func parallel() mode     { return mode{"parallel", runtime.GOMAXPROCS(0)} }
+func clients(n int) mode { return mode{strconv.Itoa(n) + " at once", n} }
 
 // contender is one way to do the work of its group.
 type contender struct {
@@ -48,8 +55,8 @@ type operation = func(context.Context) error
 //go:noinline
 func nothing(context.Context) error { return nil }
 
-// groups returns all there is to measure, with op as the operation, and with request where a context that can be
-// cancelled makes a difference.
+// groups returns what can be measured without a backend, with op as the operation, and with request where a context that
+// can be cancelled makes a difference.
 func groups(request context.Context, op operation) []group {
 	all := []group{floors(op)}
 	all = append(all, breakers(op)...)
@@ -73,8 +80,25 @@ func times(n int, call func() error) error {
 	return nil
 }
 
-// share is how many calls a worker takes at a time, so that handing them out costs nothing.
+// share is how many calls a worker takes at a time, so that handing them out costs nothing. Of few calls it takes fewer,
+// so that all workers have some.
 const share = 256
+
+// run prepares and makes b.N calls, and returns what the clock has shown of them, if there is one.
+func (g *group) run(b *testing.B, c contender, m mode) (shown time.Duration, err error) {
+	if g.prepare != nil {
+		if err := g.prepare(b.N); err != nil {
+			return 0, err
+		}
+		b.ResetTimer()
+	}
+	if g.clock == nil {
+		return 0, c.calls(b.N, m)
+	}
+	before := g.clock()
+	err = c.calls(b.N, m)
+	return g.clock() - before, err
+}
 
 // calls makes n calls, by some goroutines together.
 func (c contender) calls(n int, m mode) error {
@@ -84,15 +108,16 @@ func (c contender) calls(n int, m mode) error {
 	var (
 		workers errgroup.Group
 		taken   atomic.Int64
+		portion = min(share, max(1, n/(8*m.workers)))
 	)
 	for range m.workers {
 		workers.Go(func() error {
 			for {
-				left := n - int(taken.Add(share)-share)
+				left := n - int(taken.Add(int64(portion))) + portion
 				if left <= 0 {
 					return nil
 				}
-				if err := c.run(min(left, share)); err != nil {
+				if err := c.run(min(left, portion)); err != nil {
 					return err
 				}
 			}

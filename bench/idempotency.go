@@ -34,31 +34,14 @@ func idempotencies(op operation) []group {
 }
 
 func claimComplete(op operation) group {
-	var (
-		ctx   = context.Background()
-		keys  keyMaker
-		value = []byte(stored)
-		plain = plainRecords{values: map[string][]byte{}}
-	)
+	var keys keyMaker
 	return group{
 		name: "Idempotency: claim, call, complete",
 		about: "The key is new, the store full of results, of which it keeps the last 10,000. " +
 			"No other library measured here does this; the floor forgets nothing by time and owns nothing by token.",
 		modes: []mode{serial(), parallel()},
 		contenders: []contender{
-			filled(contender{"a map under a mutex", floor, func(n int) error {
-				return times(n, func() error {
-					key := keys.next()
-					if !plain.claim(key) {
-						return errDuplicate
-					}
-					if err := op(ctx); err != nil {
-						return err
-					}
-					plain.complete(key, value)
-					return nil
-				})
-			}}),
+			mapUnderMutex(op, &keys),
 			storeCall(steady, op, &keys),
 		},
 	}
@@ -127,6 +110,24 @@ func guardReplay() group {
 			}},
 		},
 	}
+}
+
+// mapUnderMutex claims a new key, makes the call and completes the key, of which it keeps the last.
+func mapUnderMutex(op operation, keys *keyMaker) contender {
+	ctx, value, plain := context.Background(), []byte(stored), plainRecords{values: map[string][]byte{}}
+	return filled(contender{"a map under a mutex", floor, func(n int) error {
+		return times(n, func() error {
+			key := keys.next()
+			if !plain.claim(key) {
+				return errDuplicate
+			}
+			if err := op(ctx); err != nil {
+				return err
+			}
+			plain.complete(key, value)
+			return nil
+		})
+	}})
 }
 
 // storeCall claims a new key of a store in memory, makes the call and completes the key.

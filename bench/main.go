@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,8 +12,11 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/steadyfx/steady/testkit/services"
 )
 
 func main() {
@@ -37,13 +41,10 @@ func compare(out io.Writer, rounds int, slice time.Duration, only string) error 
 	}
 	request, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var chosen []group
-	for _, g := range groups(request, nothing) {
-		if wanted.MatchString(g.name) {
-			chosen = append(chosen, g)
-		}
-	}
-	if len(chosen) == 0 {
+	chosen, kept := matching(groups(request, nothing), wanted), slices.DeleteFunc(backends(), func(b backend) bool {
+		return !b.matches(wanted)
+	})
+	if len(chosen) == 0 && len(kept) == 0 {
 		return fmt.Errorf("-run: no group matches %q", only)
 	}
 
@@ -52,7 +53,7 @@ func compare(out io.Writer, rounds int, slice time.Duration, only string) error 
 		return err
 	}
 	begun, before := time.Now(), readUsage()
-	tables, err := measure(chosen, rounds)
+	tables, err := measureAll(chosen, kept, wanted, rounds)
 	if err != nil {
 		return err
 	}
@@ -65,4 +66,25 @@ func compare(out io.Writer, rounds int, slice time.Duration, only string) error 
 		t.print(out)
 	}
 	return nil
+}
+
+// measureAll measures groups and then one backend after the other. What is not installed is left out.
+func measureAll(groups []group, backends []backend, wanted *regexp.Regexp, rounds int) (tables []*table, err error) {
+	if len(groups) > 0 {
+		if tables, err = measure(groups, rounds); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range backends {
+		log.Print(b.name)
+		more, err := b.measure(context.Background(), wanted, rounds)
+		switch {
+		case errors.Is(err, services.ErrNotInstalled):
+			log.Printf("left out: %v", err)
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", b.name, err)
+		}
+		tables = append(tables, more...)
+	}
+	return tables, nil
 }

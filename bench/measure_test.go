@@ -76,13 +76,15 @@ func TestMedianIsTheMiddleOne(t *testing.T) {
 func TestCompareMeasuresWhatMatches(t *testing.T) {
 	quick(t)
 	var out strings.Builder
-	if err := compare(&out, 1, time.Microsecond, "^(Open|Free)"); err != nil {
+	if err := compare(&out, 1, time.Microsecond, "^(Open|Free|SQLite: replay)"); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Count(out.String(), "\n### "); got != 2 {
-		t.Errorf("got %d tables, want 2:\n%s", got, out.String())
+	if got := strings.Count(out.String(), "\n### "); got != 3 {
+		t.Errorf("got %d tables, want 3:\n%s", got, out.String())
 	}
-	for _, want := range []string{"### Open breaker\n", "### Free bulkhead\n", "| gobreaker | ", "Noise: ", "Versions: "} {
+	for _, want := range []string{
+		"### Open breaker\n", "### Free bulkhead\n", "### SQLite: replay\n", "| gobreaker | ", "Noise: ", "Versions: ",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output has no %q:\n%s", want, out.String())
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/steadyfx/steady/patterns/idempotency"
@@ -67,6 +68,12 @@ func TestLostAnswerOfACommit(t *testing.T) {
 			},
 			done: true,
 		},
+		"carried out, and the session was ended": {
+			commit: func(ctx context.Context, _ *faults.Proxy, tx pgx.Tx) error {
+				return errors.Join(tx.Commit(ctx), &pgconn.PgError{SeverityUnlocalized: "FATAL", Code: "57P01"})
+			},
+			done: true,
+		},
 		"arrives late": {
 			commit: func(ctx context.Context, proxy *faults.Proxy, tx pgx.Tx) error {
 				proxy.Once(faults.DelayRequest, 200*time.Millisecond)
@@ -107,14 +114,17 @@ func TestLostAnswerOfACommit(t *testing.T) {
 			d := openDeskOn(t, pool, pgstore.Config{}, idempotency.Config{Wait: long})
 			_, err := d.do(t.Context(), "warm", func(context.Context, pgx.Tx) (string, error) { return "", nil })
 			must(t, err)
+			ctx, goAway := context.WithCancel(t.Context())
+			defer goAway()
 			db := committing{pool, func(ctx context.Context, tx pgx.Tx) error {
+				goAway() // which changes nothing any more
 				err := tc.commit(ctx, proxy, tx)
 				if err == nil {
 					t.Error("no answer was lost")
 				}
 				return err
 			}}
-			result, err := pgstore.Do(t.Context(), d.guard, db, ordering("k"), d.placing("k"))
+			result, err := pgstore.Do(ctx, d.guard, db, ordering("k"), d.placing("k"))
 			switch {
 			case tc.done && !tc.doubt:
 				if err != nil || result.Value != "receipt of k" || result.IsDuplicate {

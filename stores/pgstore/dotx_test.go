@@ -166,11 +166,24 @@ func TestCallWithinTheSameCallIsRefused(t *testing.T) {
 	d.replays(t, "k", 1)
 }
 
+// counting counts the savepoints of a transaction.
+type counting struct {
+	pgx.Tx
+	savepoints *int
+}
+
+func (c counting) Begin(ctx context.Context) (pgx.Tx, error) {
+	*c.savepoints++
+	return c.Tx.Begin(ctx)
+}
+
 func TestDoTxThatCannotBeSerializedIsTheCallersToRepeat(t *testing.T) {
 	for _, level := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
 		d := openDesk(t, idempotency.Config{})
+		savepoints := 0
 		whole := func(read bool) (receipt, error) {
 			var result receipt
+			savepoints = 0
 			err := pgx.BeginTxFunc(t.Context(), d.pool, pgx.TxOptions{IsoLevel: level}, func(tx pgx.Tx) (err error) {
 				if read { // takes the snapshot
 					if _, err := tx.Exec(t.Context(), "SELECT count(*) FROM "+d.orders); err != nil {
@@ -179,7 +192,7 @@ func TestDoTxThatCannotBeSerializedIsTheCallersToRepeat(t *testing.T) {
 					_, err = d.do(t.Context(), "k", d.placing("k"))
 					must(t, err)
 				}
-				result, err = d.doTx(t, tx, "k", never(t))
+				result, err = d.doTx(t, counting{tx, &savepoints}, "k", never(t))
 				return err
 			})
 			return result, err
@@ -189,6 +202,9 @@ func TestDoTxThatCannotBeSerializedIsTheCallersToRepeat(t *testing.T) {
 		var serialization *pgconn.PgError
 		if !errors.As(err, &unavailable) || !errors.As(err, &serialization) || serialization.Code != "40001" {
 			t.Errorf("%s: got error %v, want a *BackendError with code 40001", level, err)
+		}
+		if savepoints != 1 {
+			t.Errorf("%s: asked %d times, want once: the same transaction sees the same again", level, savepoints)
 		}
 		if result, err := whole(false); err != nil || result.Value != "receipt of k" {
 			t.Errorf("%s: tried again: got %+v, error %v, want the receipt", level, result, err)
@@ -201,7 +217,7 @@ func TestDoTxThatCannotBeSerializedIsTheCallersToRepeat(t *testing.T) {
 func TestDoThatCannotBeSerializedWritesNothing(t *testing.T) {
 	d := openDesk(t, idempotency.Config{})
 	serializable := pgstore.WithTxOptions(d.pool, pgx.TxOptions{IsoLevel: pgx.Serializable})
-	counting := func(ctx context.Context, tx pgx.Tx) (string, error) {
+	looking := func(ctx context.Context, tx pgx.Tx) (string, error) {
 		if _, err := tx.Exec(ctx, "SELECT count(*) FROM "+d.orders); err != nil {
 			return "", err
 		}
@@ -209,9 +225,9 @@ func TestDoThatCannotBeSerializedWritesNothing(t *testing.T) {
 	}
 	must(t, d.EnsureSchema(t.Context()))
 	skewed := func(ctx context.Context, tx pgx.Tx) (string, error) {
-		text, err := counting(ctx, tx)
+		text, err := looking(ctx, tx)
 		if err == nil { // another one reads what this one writes, and writes what this one has read
-			_, err = pgstore.Do(ctx, d.guard, serializable, ordering("other"), counting)
+			_, err = pgstore.Do(ctx, d.guard, serializable, ordering("other"), looking)
 		}
 		return text, err
 	}
@@ -222,7 +238,7 @@ func TestDoThatCannotBeSerializedWritesNothing(t *testing.T) {
 	}
 	d.told(t, "released")
 	d.has(t, 1)
-	result, err := pgstore.Do(t.Context(), d.guard, serializable, ordering("k"), counting)
+	result, err := pgstore.Do(t.Context(), d.guard, serializable, ordering("k"), looking)
 	if err != nil || result.IsDuplicate {
 		t.Errorf("tried again: got %+v, error %v, want a new order", result, err)
 	}
