@@ -237,7 +237,7 @@ func TestDoRollsRowsAndKeyBackTogether(t *testing.T) {
 				}
 				return "", err
 			},
-			want:   func(err error) bool { _, ok := err.(*pgconn.PgError); return ok && coded("23505")(err) },
+			want:   func(err error) bool { return coded("23505")(err) && !errors.Is(err, idempotency.ErrIdempotency) },
 			events: released,
 		},
 		"connection killed": {
