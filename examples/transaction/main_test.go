@@ -19,7 +19,8 @@ func TestEachTransferIsBookedOnceWhateverCrashes(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out.String())
 		}
 		for _, want := range []string{
-			"30 transfers, sent ", "sum of balances: 10000000 before, 10000000 after; 30 bookings of 30 transfers: each was booked once",
+			"30 transfers, sent ",
+			"sum of balances: 10000000 before, 10000000 after; 30 bookings of 30 transfers: each was booked once",
 		} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("want %q in\n%s", want, out.String())

@@ -2,8 +2,8 @@ package idempotency
 
 import "context"
 
-// CallOf returns the call that a function under [Do], [Wrap] or [Process], or a handler behind a [Middleware], was run
-// for: its Key is the one thing to hand on to systems that know idempotency keys themselves, together with its Scope.
+// CallOf returns the call that a function under [Do], [Wrap], [Process] or [Transact], or a handler behind a [Middleware],
+// was run for: its Key is the one thing to hand on to systems that know idempotency keys themselves, together with its Scope.
 // Unlike the header of a request, it is the same however the client has spelled the key.
 func CallOf(ctx context.Context) (Call, bool) {
 	call, ok := ctx.Value(callKey{}).(Call)

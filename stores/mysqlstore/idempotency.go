@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/steadyfx/steady/internal/sqlrecord"
@@ -38,6 +39,8 @@ type Idempotency struct {
 	table   string
 	sql     statements
 	schema  *sqlrecord.Lazy[schema]
+
+	met atomic.Bool // the last claim that would write met a record or an error: the next one looks first
 }
 
 // NewIdempotency returns a store on db, which stays the caller's to close. It does not connect. The error is an
@@ -55,43 +58,51 @@ func NewIdempotency(db *sql.DB, cfg Config) (*Idempotency, error) {
 	return s, nil
 }
 
-// Claim asks to be the one who acts for the key: in one round trip, which writes nothing, if it is somebody's already,
-// and in two if not.
+// Claim asks to be the one who acts for the key: in one round trip if it is new or somebody's as that of the last claim was,
+// and in two if not, or if it takes over what has expired.
 func (s *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (c idempotency.Claim, err error) {
 	if err := req.Validate(); err != nil {
 		return idempotency.Claim{}, err
 	}
 	key, owner := sqlrecord.Digest(req.Key), sqlrecord.NewOwner()
-	err = s.call(ctx, "claim", repeatable, func(ctx context.Context) error {
-		for attempts := 0; ; attempts++ {
-			row, err := s.look(ctx, key)
-			if err != nil {
-				return err
+	err = s.call(ctx, "claim", repeatable, func(ctx context.Context) (err error) {
+		c, err = s.claim(ctx, key, owner, req)
+		return err
+	})
+	return c, err
+}
+
+// claim inserts the record, or looks for it first if there was one the last time: keys that are new come in a row, and so
+// do those that are not.
+func (s *Idempotency) claim(
+	ctx context.Context, key [32]byte, owner [16]byte, req idempotency.ClaimRequest,
+) (idempotency.Claim, error) {
+	var row sqlrecord.Row
+	for attempts := 0; ; attempts++ {
+		if attempts > 0 || s.met.Load() {
+			var err error
+			if row, err = s.look(ctx, key); err != nil {
+				return idempotency.Claim{}, err
 			}
-			var found bool
-			if c, found = row.Claim(req, owner); found {
-				return nil
-			}
-			fence, err := s.acquire(ctx, key, owner, &row, req)
-			if err != nil {
-				return err
-			}
-			if fence > 0 {
-				c = sqlrecord.Acquired(owner, fence)
-				return nil
-			}
-			// The next look finds who was faster. Only where reads lag behind writes are there more.
-			if attempts > 0 {
-				if err := sqlrecord.Pause(ctx, attempts); err != nil {
-					return err
-				}
+			if c, found := row.Claim(req, owner); found {
+				return c, nil
 			}
 		}
-	})
-	if err != nil {
-		return idempotency.Claim{}, err
+		fence, err := s.acquire(ctx, key, owner, &row, req)
+		s.met.Store(err != nil || fence == 0 || row.Exists()) // a server that refuses to write may still be read
+		if err != nil {
+			return idempotency.Claim{}, err
+		}
+		if fence > 0 {
+			return sqlrecord.Acquired(owner, fence), nil
+		}
+		// The next look finds who was faster. Only where reads lag behind writes are there more.
+		if attempts > 0 {
+			if err := sqlrecord.Pause(ctx, attempts); err != nil {
+				return idempotency.Claim{}, err
+			}
+		}
 	}
-	return c, nil
 }
 
 // Complete stores the result of the claim's owner. Completing again with the same token while the result lives changes

@@ -127,8 +127,10 @@ func TestStatementsOfEachOperation(t *testing.T) {
 		name, want string
 		call       func() error
 	}{
-		{"claim", "SELECT INSERT", acquire("k", long)},
-		{"claim of a held key", "SELECT", func() error { _, err := s.Acquire(ctx, "k", long); return err }},
+		{"claim", "INSERT", acquire("other", long)},
+		{"claim after a new key", "INSERT", acquire("k", long)},
+		{"claim of a held key", "INSERT SELECT", func() error { _, err := s.Acquire(ctx, "k", long); return err }},
+		{"claim of a held key after a held key", "SELECT", func() error { _, err := s.Acquire(ctx, "k", long); return err }},
 		{"extend", "UPDATE", func() error { return s.Extend(ctx, "k", held.Token, long) }},
 		{"complete", "UPDATE", func() error { return s.Complete(ctx, "k", held.Token, nil, long) }},
 		{"replay", "SELECT", func() error { _, err := s.Acquire(ctx, "k", long); return err }},
@@ -139,6 +141,7 @@ func TestStatementsOfEachOperation(t *testing.T) {
 		{"release", "UPDATE", func() error { return s.Release(ctx, "k", held.Token) }},
 		{"claim of a released key", "SELECT UPDATE", acquire("k", long)},
 		{"delete", "DELETE", func() error { return s.Delete(ctx, "k") }},
+		{"claim of a new key after a held key", "SELECT INSERT", acquire("k", long)},
 		{"cleanup of nothing", "SELECT", func() error { _, err := s.CleanupExpired(ctx, 10); return err }},
 		{"ping", "", func() error { return s.Ping(ctx) }},
 	} {
@@ -151,6 +154,27 @@ func TestStatementsOfEachOperation(t *testing.T) {
 	}
 	if err := db.PingContext(ctx); err != nil {
 		t.Errorf("the caller's connections: %v", err)
+	}
+}
+
+// A server that was made read-only still has the results.
+func TestReplaysGoOnWhereNothingCanBeWritten(t *testing.T) {
+	db, m := meddle(t, config(t, sharedServer(t)))
+	s := open(t, db)
+	ctx := t.Context()
+	if err := s.Set(ctx, "done", []byte("result"), long); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again, after it has looked in vain
+		readOnly := &mysql.MySQLError{Number: 1290, Message: "read-only"}
+		m.fail("INSERT", readOnly)
+		_, err := s.Claim(ctx, idempotency.ClaimRequest{Key: "new", Lease: long})
+		unavailable(t, err, readOnly, "claim of a new key")
+		m.seen()
+		c := claim(t, s, idempotency.ClaimRequest{Key: "done", Lease: long})
+		if seen := m.seen(); c.Outcome != idempotency.Done || string(c.Value) != "result" || seen != "SELECT" {
+			t.Errorf("got %v with %q by %s, want the result by SELECT", c.Outcome, c.Value, seen)
+		}
 	}
 }
 

@@ -216,11 +216,17 @@ func TestDoRollsRowsAndKeyBackTogether(t *testing.T) {
 	}
 	released, failed := []string{"released"}, []string{"store_failed"}
 	for name, e := range map[string]ending{
-		"error":      {fn: returning(errBoom), want: func(err error) bool { return err == errBoom }, events: released},
-		"panic":      {fn: func(context.Context, pgx.Tx) (string, error) { panic("boom") }, events: released},
-		"goexit":     {fn: func(context.Context, pgx.Tx) (string, error) { runtime.Goexit(); return "", nil }, events: released},
-		"cancelled":  {fn: returning(nil), cancel: true, want: func(err error) bool { return errors.Is(err, context.Canceled) }, events: released},
-		"both ended": {fn: returning(errBoom), cancel: true, want: func(err error) bool { return err == errBoom }, events: released},
+		"error":  {fn: returning(errBoom), want: func(err error) bool { return err == errBoom }, events: released},
+		"panic":  {fn: func(context.Context, pgx.Tx) (string, error) { panic("boom") }, events: released},
+		"goexit": {fn: func(context.Context, pgx.Tx) (string, error) { runtime.Goexit(); return "", nil }, events: released},
+		"cancelled": {
+			fn: returning(nil), cancel: true, events: released,
+			want: func(err error) bool { return errors.Is(err, context.Canceled) },
+		},
+		"both ended": {
+			fn: returning(errBoom), cancel: true, events: released,
+			want: func(err error) bool { return err == errBoom },
+		},
 		"statement that fails, not told": {
 			fn: func(ctx context.Context, tx pgx.Tx) (string, error) {
 				_, _ = tx.Exec(ctx, "SELECT 1/0")
@@ -346,7 +352,8 @@ func TestConcurrentDuplicatesActOnce(t *testing.T) {
 						runs.Add(1)
 						if options.IsoLevel != "" {
 							var level string
-							if err := tx.QueryRow(ctx, "SHOW transaction_isolation").Scan(&level); err != nil || level != string(options.IsoLevel) {
+							err := tx.QueryRow(ctx, "SHOW transaction_isolation").Scan(&level)
+							if err != nil || level != string(options.IsoLevel) {
 								t.Errorf("isolation level %s, error %v", level, err)
 							}
 						}
@@ -392,7 +399,8 @@ func TestDuplicateIsRefusedWhenItsWaitIsOver(t *testing.T) {
 		if expired := i > 1; expired { // so that the key is taken over, which is another statement
 			call := ordering("k")
 			call.TTL = 1
-			_, err := pgstore.Do(t.Context(), d.guard, d.pool, call, func(context.Context, pgx.Tx) (string, error) { return "old", nil })
+			nothing := func(context.Context, pgx.Tx) (string, error) { return "", nil }
+			_, err := pgstore.Do(t.Context(), d.guard, d.pool, call, nothing)
 			must(t, err)
 		}
 		end := d.hold(t, "k")
@@ -485,6 +493,12 @@ func TestFreshKeyIsNotRefusedForAnotherLock(t *testing.T) {
 	d.has(t, 2)
 }
 
+func TestWaitMayBeForEver(t *testing.T) {
+	d := openDesk(t, idempotency.Config{Wait: math.MaxInt64})
+	_, err := d.do(t.Context(), "k", d.placing("k"))
+	must(t, err)
+}
+
 func TestReplaysAreNotInEachOthersWay(t *testing.T) {
 	d := openDesk(t, idempotency.Config{})
 	_, err := d.do(t.Context(), "k", d.placing("k"))
@@ -538,7 +552,8 @@ func TestWhatIsRepeatedBeforeTheFunctionRunsEndsWithTheTime(t *testing.T) {
 		began := time.Now()
 		_, err = pgstore.Do(t.Context(), guard, db, ordering("k"), never(t))
 		var serialization *pgconn.PgError
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &serialization) || patterns.Code(err) != idempotency.CodeBackend {
+		both := errors.Is(err, context.DeadlineExceeded) && errors.As(err, &serialization)
+		if !both || patterns.Code(err) != idempotency.CodeBackend {
 			t.Errorf("got error %v, want a *BackendError with both reasons", err)
 		}
 		if took := time.Since(began); took != time.Minute+time.Second {
@@ -598,7 +613,8 @@ func TestDoWorksInEveryModeOfQueries(t *testing.T) {
 	} {
 		t.Run(mode.String(), func(t *testing.T) {
 			pool := connect(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
-			d := openDeskOn(t, pool, pgstore.Config{}, idempotency.Config{}, idempotency.WithRecordedErrors(idempotency.ErrorValue("boom", errBoom)))
+			d := openDeskOn(t, pool, pgstore.Config{}, idempotency.Config{},
+				idempotency.WithRecordedErrors(idempotency.ErrorValue("boom", errBoom)))
 			_, err := d.do(t.Context(), "k", d.placing("k"))
 			must(t, err)
 			end := d.hold(t, "held")

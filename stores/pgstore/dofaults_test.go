@@ -268,7 +268,7 @@ func TestHandlerBehindAMiddlewareWritesOnce(t *testing.T) {
 	dying := &forgetful{Store: d.Idempotency}
 	outer, err := idempotency.New(dying, idempotency.Config{Lease: 100 * time.Millisecond})
 	must(t, err)
-	handler := idempotency.Middleware(outer, idempotency.SharedScope)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	place := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		call, _ := idempotency.CallOf(r.Context())
 		call.Operation = "order"
 		result, err := pgstore.Do(r.Context(), d.guard, d.pool, call, d.placing("k"))
@@ -277,7 +277,8 @@ func TestHandlerBehindAMiddlewareWritesOnce(t *testing.T) {
 			return
 		}
 		fmt.Fprint(w, result.Value)
-	}))
+	})
+	handler := idempotency.Middleware(outer, idempotency.SharedScope)(place)
 	post := func() *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/orders", strings.NewReader("{}"))
 		r.Header.Set(idempotency.KeyHeader, "k")
@@ -303,7 +304,9 @@ type forgetful struct {
 	dead atomic.Bool
 }
 
-func (f *forgetful) Complete(ctx context.Context, key string, token idempotency.Token, value []byte, ttl time.Duration) error {
+func (f *forgetful) Complete(
+	ctx context.Context, key string, token idempotency.Token, value []byte, ttl time.Duration,
+) error {
 	if f.dead.Load() {
 		return errBoom
 	}

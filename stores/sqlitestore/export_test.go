@@ -22,3 +22,19 @@ func (s *Idempotency) Readers(ctx context.Context) (*sql.DB, error) {
 	}
 	return f.readers, nil
 }
+
+// Occupy takes the seats of all who read, until leave is called.
+func (s *Idempotency) Occupy(ctx context.Context) (leave func(), err error) {
+	f, err := s.file.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for range cap(f.seats) {
+		f.seats <- struct{}{}
+	}
+	return func() {
+		for range cap(f.seats) {
+			<-f.seats
+		}
+	}, nil
+}

@@ -21,8 +21,11 @@ import (
 // for which the calls of this process queue up in order, until their contexts end. No transaction begins as a reader
 // and goes on as a writer, which would fail as soon as somebody else had written: each write is one statement, which
 // takes the lock at its start.
+//
+// To read, a call takes one of the seats, of which there is one for each connection that reads.
 type file struct {
 	readers, writer *sql.DB
+	seats           chan struct{}
 
 	read                                                   *sql.Stmt
 	claim, complete, extend, release, set, remove, cleanup *sql.Stmt
@@ -55,6 +58,7 @@ func (f *file) open(ctx context.Context, path, table string) (err error) {
 	n := max(2, runtime.GOMAXPROCS(0))
 	f.readers.SetMaxOpenConns(n)
 	f.readers.SetMaxIdleConns(n)
+	f.seats = make(chan struct{}, n)
 	text := statementsFor(table)
 	for _, p := range []struct {
 		stmt **sql.Stmt
@@ -83,8 +87,28 @@ func (f *file) close() error {
 	return err
 }
 
+// reading makes a call that reads. A reader that has a connection waits for nobody, so the call goes on after the end of
+// ctx: to watch ctx, database/sql and the driver would each start a goroutine, for a time of the length of the call.
+func (f *file) reading(ctx context.Context, call func(context.Context) error) error {
+	select {
+	case f.seats <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-f.seats }()
+	return call(context.WithoutCancel(ctx))
+}
+
 // look reads the record of a key.
-func (f *file) look(ctx context.Context, digest [32]byte) (sqlrecord.Row, error) {
+func (f *file) look(ctx context.Context, digest [32]byte) (row sqlrecord.Row, err error) {
+	err = f.reading(ctx, func(ctx context.Context) (err error) {
+		row, err = f.find(ctx, digest)
+		return err
+	})
+	return row, err
+}
+
+func (f *file) find(ctx context.Context, digest [32]byte) (sqlrecord.Row, error) {
 	var row sqlrecord.Row
 	err := f.read.QueryRowContext(ctx, digest[:]).Scan(&row.State, &row.Owner, &row.Fence, &row.Fingerprint,
 		&row.Created, &row.Stored, &row.Expires, &row.Result, &row.Now)

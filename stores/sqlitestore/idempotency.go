@@ -185,7 +185,7 @@ func (s *Idempotency) CheckSchema(ctx context.Context) error {
 
 // Ping reports whether the file can be read, which it opens if need be.
 func (s *Idempotency) Ping(ctx context.Context) error {
-	return s.do(ctx, "ping", func(ctx context.Context, f *file) error { return f.readers.PingContext(ctx) })
+	return s.do(ctx, "ping", func(ctx context.Context, f *file) error { return f.reading(ctx, f.readers.PingContext) })
 }
 
 func (s *Idempotency) record(ctx context.Context, op, key string) (rec idempotency.Record, found bool, err error) {

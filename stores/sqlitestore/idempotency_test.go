@@ -397,6 +397,26 @@ func alter(t *testing.T, s *sqlitestore.Idempotency, query string, args ...any) 
 	}
 }
 
+// A read that has begun goes on, but nobody waits for his turn beyond his context.
+func TestWaitToReadEndsWithItsContext(t *testing.T) {
+	s := open(t, newPath(t))
+	leave, err := s.Occupy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), short)
+	defer cancel()
+	_, err = s.Claim(ctx, idempotency.ClaimRequest{Key: "k", Lease: long})
+	unavailable(t, err, context.DeadlineExceeded, "claim that waits for its turn to read")
+	ctx, cancel = context.WithTimeout(t.Context(), short)
+	defer cancel()
+	unavailable(t, s.Ping(ctx), context.DeadlineExceeded, "ping that waits for its turn")
+	leave()
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("with a free seat: %v", err)
+	}
+}
+
 func count(t *testing.T, s *sqlitestore.Idempotency) (rows int) {
 	t.Helper()
 	db, err := s.Readers(t.Context())

@@ -10,8 +10,9 @@ import (
 	"github.com/steadyfx/steady/patterns"
 )
 
-// clock is the time in microseconds. It is the same wherever it stands in a statement.
-const clock = `CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER) * 1000`
+// clock is the time in microseconds, of whole milliseconds, as SQLite has them. It is the same wherever it stands in a
+// statement.
+const clock = `CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER) * 1000`
 
 // columns are those of a table, as SQLite tells of them.
 const columns = `key BLOB 1, state INTEGER 0, owner BLOB 0, fence INTEGER 0, fingerprint BLOB 0, created_at INTEGER 0, ` +
