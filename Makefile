@@ -19,10 +19,14 @@ endif
 help: ## List the targets (default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Run the payments example, for 15 s (STORE=memory or STORE=redis, CONFIG=file)
-	@[ $(STORE) != redis ] || .ci/services redis
+run: ## Run the payments example (STORE=memory, sqlite, redis, postgres or mysql; REPLICAS=n to kill; CONFIG=file)
+	@$(if $(SERVER_OF_$(STORE)),.ci/services $(SERVER_OF_$(STORE)))
 	$(GO) build -o bin/payments ./examples/payments
-	bin/payments -store=$(STORE) $(if $(CONFIG),-config=$(CONFIG))
+	bin/payments -store=$(STORE) $(if $(REPLICAS),-replicas=$(REPLICAS)) $(if $(CONFIG),-config=$(CONFIG))
+
+SERVER_OF_redis    = redis
+SERVER_OF_postgres = postgresql
+SERVER_OF_mysql    = mariadb
 
 # Allocations cannot be counted under the race detector, so packages that do it are tested once more without.
 test: services ## Run the tests with the race detector, in random order

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"database/sql"
 	_ "embed"
 	"io"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxevent"
 	"go.uber.org/zap"
@@ -14,46 +16,81 @@ import (
 	"github.com/steadyfx/steady/examples/payments/service"
 	"github.com/steadyfx/steady/idempotencyfx"
 	"github.com/steadyfx/steady/resiliencefx"
+	"github.com/steadyfx/steady/stores/mysqlstore"
+	"github.com/steadyfx/steady/stores/sqlitestore"
 )
 
 //go:embed payments.yaml
 var builtIn []byte
 
+// configuration is everything that can be configured.
+type configuration struct {
+	tree    *config.Tree
+	service service.Settings
+	stores  storeSettings
+}
+
+// storeSettings is the section "stores": what the tree has no section for.
+type storeSettings struct {
+	SQLite sqlitestore.Config `koanf:"sqlite"`
+	MySQL  struct {
+		DSN string `koanf:"dsn" secret:"true"`
+	} `koanf:"mysql"`
+}
+
 // load reads the configuration: what is built in, the file over it, the environment over that, and what the
 // demonstration decides itself. The error lists every mistake, one a line.
-func load(o options, providerURL string) (*config.Tree, service.Settings, error) {
-	var settings service.Settings
+func load(file string, decided config.Source) (configuration, error) {
+	var c configuration
 	sources := []config.Source{
-		config.Section("payments", &settings),
+		config.Section("payments", &c.service),
+		config.Section("stores", &c.stores),
 		config.Content("payments.yaml", builtIn),
 	}
-	if o.config != "" {
-		sources = append(sources, config.File(o.config))
+	if file != "" {
+		sources = append(sources, config.File(file))
 	}
-	sources = append(sources, config.Env(nil), explicit("payments", "provider", providerURL))
-	if o.store != "" {
-		sources = append(sources, explicit("resilience", "idempotency", map[string]any{"backend": o.store}))
-	}
-	tree, err := config.Load(sources...)
-	return tree, settings, err
+	var err error
+	c.tree, err = config.Load(append(sources, config.Env(nil), decided)...)
+	return c, err
 }
 
-func explicit(section, key string, value any) config.Source {
-	return config.Values(map[string]any{section: map[string]any{key: value}})
-}
-
-// newApp wires the service.
-func newApp(tree *config.Tree, settings service.Settings, log io.Writer, more ...fx.Option) *fx.App {
-	logger := newLogger(log, settings.LogLevel)
+// newApp wires the service. Of the backends, the one that resilience.idempotency.backend names is opened.
+func newApp(c configuration, log io.Writer, more ...fx.Option) *fx.App {
+	logger := newLogger(log, c.service.LogLevel)
 	return fx.New(
-		fx.Supply(tree, settings, logger),
+		fx.Supply(c.tree, c.service, c.stores, c.stores.SQLite, logger),
 		fx.WithLogger(func() fxevent.Logger { return quiet(logger) }),
 		resiliencefx.Module,
 		idempotencyfx.Module,
-		idempotencyfx.Redis, // used if resilience.idempotency.backend says so
+		idempotencyfx.Redis,
+		idempotencyfx.Postgres,
+		idempotencyfx.WithBackend("sqlite", sqlitestore.NewIdempotency),
+		idempotencyfx.WithBackend("mysql", openMySQL),
 		service.Module,
 		fx.Options(more...),
 	)
+}
+
+// openMySQL opens the one backend whose connections the application makes itself.
+func openMySQL(p struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Settings  storeSettings
+}) (*mysqlstore.Idempotency, error) {
+	cfg, err := mysql.ParseDSN(p.Settings.MySQL.DSN)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxIdleConns(16) // two are too few for a service under load
+	p.Lifecycle.Append(fx.StopHook(db.Close))
+	return mysqlstore.NewIdempotency(db, mysqlstore.Config{})
 }
 
 // newLogger writes each message at most once a second, because what goes wrong here goes wrong for many requests.

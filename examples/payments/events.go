@@ -2,48 +2,67 @@ package main
 
 import (
 	"context"
-	"sync/atomic"
+	"strings"
+	"sync"
 
 	"github.com/steadyfx/steady/examples/payments/report"
 	"github.com/steadyfx/steady/hooks"
 )
 
+// happening is something inside of the service that the demonstration counts.
+type happening string
+
+const (
+	retried          happening = "retry"
+	circuitRejected  happening = "circuit rejected"
+	bulkheadRejected happening = "bulkhead rejected"
+	transition       happening = "circuit is " // and the state
+)
+
+// listen tells what happens. It runs in line with the service, and so does tell.
+func listen(bus *hooks.Bus, tell func(happening)) {
+	hooks.On(bus, func(context.Context, hooks.RetryAttempted) { tell(retried) })
+	hooks.On(bus, func(context.Context, hooks.CircuitRejected) { tell(circuitRejected) })
+	hooks.On(bus, func(context.Context, hooks.BulkheadRejected) { tell(bulkheadRejected) })
+	hooks.On(bus, func(context.Context, hooks.CircuitOpened) { tell(transition + "open") })
+	hooks.On(bus, func(context.Context, hooks.CircuitHalfOpened) { tell(transition + "half-open") })
+	hooks.On(bus, func(context.Context, hooks.CircuitClosed) { tell(transition + "closed") })
+}
+
 // events counts what happens inside of the service.
 type events struct {
-	retries, circuitRejections, bulkheadRejections, transitions atomic.Int64
-
-	circuit  atomic.Pointer[string] // state of the circuit breaker
 	progress *report.Progress
+
+	mu      sync.Mutex
+	counts  report.Service
+	circuit string // state of the breaker that changed last
 }
 
 func newEvents(progress *report.Progress) *events {
-	e := &events{progress: progress}
-	closed := "closed"
-	e.circuit.Store(&closed)
-	return e
+	return &events{progress: progress, circuit: "closed"}
 }
 
-// listen runs in line with the service, so it only counts and writes a line.
-func (e *events) listen(bus *hooks.Bus) {
-	hooks.On(bus, func(context.Context, hooks.RetryAttempted) { e.retries.Add(1) })
-	hooks.On(bus, func(context.Context, hooks.CircuitRejected) { e.circuitRejections.Add(1) })
-	hooks.On(bus, func(context.Context, hooks.BulkheadRejected) { e.bulkheadRejections.Add(1) })
-	hooks.On(bus, func(_ context.Context, o hooks.CircuitOpened) { e.transition(o.Name, "open") })
-	hooks.On(bus, func(_ context.Context, o hooks.CircuitHalfOpened) { e.transition(o.Name, "half-open") })
-	hooks.On(bus, func(_ context.Context, o hooks.CircuitClosed) { e.transition(o.Name, "closed") })
-}
-
-func (e *events) transition(name, state string) {
-	e.transitions.Add(1)
-	e.circuit.Store(&state)
-	e.progress.Note("circuit breaker %q: %s", name, state)
-}
-
-func (e *events) counts() report.Service {
-	return report.Service{
-		Retries:            int(e.retries.Load()),
-		CircuitRejections:  int(e.circuitRejections.Load()),
-		BulkheadRejections: int(e.bulkheadRejections.Load()),
-		Transitions:        int(e.transitions.Load()),
+func (e *events) count(h happening) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch h {
+	case retried:
+		e.counts.Retries++
+	case circuitRejected:
+		e.counts.CircuitRejections++
+	case bulkheadRejected:
+		e.counts.BulkheadRejections++
+	default:
+		if state, ok := strings.CutPrefix(string(h), string(transition)); ok {
+			e.counts.Transitions++
+			e.circuit = state
+			e.progress.Note("circuit breaker \"provider\": %s", state)
+		}
 	}
+}
+
+func (e *events) counted() (report.Service, string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.counts, e.circuit
 }

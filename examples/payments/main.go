@@ -2,7 +2,9 @@
 // providers do, and clients that make it hard for both. It runs for a while, compares what the clients were told with
 // the books of the service and of the provider, and exits with 1 if a payment was charged twice or lost.
 //
-//	go run ./examples/payments [-store memory|redis] [-config file] [-duration 15s] [-seed n]
+//	go run ./examples/payments [-store memory|sqlite|redis|postgres|mysql] [-replicas n] [-config file] [-duration 15s] [-seed n]
+//
+// With -replicas the service runs in processes of its own, which are killed on the way and started again.
 //
 // The service is package service, its configuration payments.yaml, and how Fx wires it is in app.go.
 package main
@@ -39,22 +41,24 @@ func main() {
 	logging.Disable() // go-redis would log every connection that it cannot make; what comes of it the service logs
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal ends the traffic, the second one the program
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // options are what the flags say.
 type options struct {
 	store    string // empty: what the configuration says
 	config   string // file; empty: the one that is built in
+	replicas int    // processes of the service; 0: it runs in this one
 	duration time.Duration
 	seed     uint64
 }
 
-const redisStore = "redis"
+const maxReplicas = 9
 
-var stores = []string{idempotency.MemoryBackend, redisStore}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if slices.Equal(args, []string{replicaRole}) {
+		return exitCode(beReplica(ctx, stdin, stdout, stderr), stderr)
+	}
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -65,20 +69,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	passed := false
 	d, err := newDemo(ctx, o, report.NewProgress(stdout), stderr)
 	if err == nil {
-		summary, verdict := d.run(ctx)
-		summary.Write(stdout)
-		verdict.Write(stdout)
-		passed = verdict.OK()
+		var summary report.Summary
+		var verdict report.Verdict
+		if summary, verdict, err = d.run(ctx); err == nil {
+			summary.Write(stdout)
+			verdict.Write(stdout)
+			passed = verdict.OK()
+		}
 	}
-	err = errors.Join(err, d.close())
+	code := exitCode(errors.Join(err, d.close()), stderr)
+	if code == exitOK && !passed {
+		return exitFail
+	}
+	return code
+}
+
+// exitCode writes what went wrong.
+func exitCode(err error, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, patterns.ErrConfiguration):
 		fmt.Fprintf(stderr, "The configuration is wrong:\n%v\n", err)
 		return exitUsage
 	case err != nil:
 		fmt.Fprintln(stderr, err)
-		return exitFail
-	case !passed:
 		return exitFail
 	}
 	return exitOK
@@ -87,10 +100,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // parse reads the flags. What is wrong with them it has written to stderr.
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
+	stores := stores()
 	flags := flag.NewFlagSet("payments", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.store, "store", "",
-		"where idempotency keys are kept, "+strings.Join(stores, " or ")+", instead of where the configuration says (memory)")
+	flags.StringVar(&o.store, "store", "", "where idempotency keys are kept, one of "+strings.Join(stores, ", ")+
+		", instead of where the configuration says (memory)")
+	flags.IntVar(&o.replicas, "replicas", 0,
+		"`processes` of the service, each of which is killed on the way and started again; 0: it is a part of this one, and lives")
 	flags.StringVar(&o.config, "config", "", "`file` (YAML, TOML or JSON) over the built-in configuration")
 	flags.DurationVar(&o.duration, "duration", 15*time.Second, "of the traffic")
 	flags.Uint64Var(&o.seed, "seed", 0, "of what is random in the traffic; 0: another one each time")
@@ -106,6 +122,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.store != "" && !slices.Contains(stores, o.store):
 		err = fmt.Errorf("unknown store %q; choose one of: %s", o.store, strings.Join(stores, ", "))
+	case o.replicas < 0 || o.replicas > maxReplicas:
+		err = fmt.Errorf("there can be 0 to %d replicas, got %d", maxReplicas, o.replicas)
+	case o.replicas > 0 && o.store == idempotency.MemoryBackend:
+		err = errInMemory
 	case o.duration <= 0:
 		err = fmt.Errorf("the duration must be positive, got %v", o.duration)
 	}
@@ -114,3 +134,6 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	return o, err
 }
+
+var errInMemory = errors.New("keys in memory are gone with the process, and no process sees those of another: " +
+	"choose another store for -replicas")

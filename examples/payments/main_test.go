@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,12 +12,18 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain makes the test binary the program, where a test starts it as a replica.
+func TestMain(m *testing.M) {
+	if slices.Equal(os.Args[1:], []string{replicaRole}) {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // do runs the program.
 func do(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, err strings.Builder
-	code = run(ctx, args, &out, &err)
+	code = run(ctx, args, strings.NewReader(""), &out, &err)
 	return code, out.String(), err.String()
 }
 
@@ -53,15 +60,9 @@ func TestRunEndsWithTheTableAndAVerdict(t *testing.T) {
 func TestConfigurationDecidesOnTheStoreUnlessAFlagDoes(t *testing.T) {
 	t.Setenv("STEADY_RESILIENCE__IDEMPOTENCY__BACKEND", "redis")
 	for flag, want := range map[string]string{"": "redis", "memory": "memory"} {
-		tree, settings, err := load(options{store: flag}, "http://127.0.0.1:1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := tree.Resilience.Idempotency.Backend; got != want {
-			t.Errorf("-store %q: backend %q, want %q", flag, got, want)
-		}
-		if settings.Provider != "http://127.0.0.1:1" {
-			t.Errorf("provider %q, want the demonstration's own", settings.Provider)
+		_, stdout, _ := do(t.Context(), "-store", flag, "-duration", "1ns")
+		if !strings.Contains(stdout, "idempotency keys in "+want) {
+			t.Errorf("-store %q: want keys in %s, got\n%s", flag, want, stdout)
 		}
 	}
 }
@@ -126,11 +127,13 @@ func TestWrongUse(t *testing.T) {
 		code int
 		want string
 	}{
-		{"unknown store", []string{"-store", "mongo"}, exitUsage, `unknown store "mongo"; choose one of: memory, redis`},
+		{"unknown store", []string{"-store", "mongo"}, exitUsage, `unknown store "mongo"; choose one of: memory, sqlite, redis, postgres, mysql`},
 		{"unknown flag", []string{"-stor", "redis"}, exitUsage, "-stor"},
 		{"argument", []string{"redis"}, exitUsage, `unexpected argument "redis"`},
 		{"no time", []string{"-duration", "0s"}, exitUsage, "must be positive"},
 		{"missing file", []string{"-config", "/does/not/exist.yaml"}, exitUsage, "/does/not/exist.yaml"},
+		{"replicas without a store", []string{"-replicas", "1", "-store", "memory"}, exitUsage, "choose another store"},
+		{"too many replicas", []string{"-replicas", "10", "-store", "sqlite"}, exitUsage, "0 to 9 replicas, got 10"},
 		{"help", []string{"-h"}, exitOK, "-store"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -76,7 +76,7 @@ var rules = []rule{
 	{"testkit/services", []string{redis, pgx, mysql}},
 
 	{"examples/...", []string{"config", "examples/...", "hooks/...", "idempotencyfx", "patterns/...", "resiliencefx",
-		"stores/...", "testkit/services", fx, zap, redis, pgx}},
+		"stores/...", "testkit/services", fx, zap, redis, pgx, mysql}},
 }
 
 // testOnly is what a program must not carry with it because it uses this library.

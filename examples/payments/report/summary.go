@@ -16,6 +16,8 @@ type Summary struct {
 	Charges   int             // at the provider
 	GivenUp   int             // payments of which the client never learned what became of them
 	Service   Service
+	Replicas  int // processes of the service; 0: it was a part of this one
+	Kills     int // of those
 }
 
 // Service counts what the service does, of which its clients see only a part.
@@ -33,6 +35,7 @@ func (s Summary) Write(w io.Writer) {
 	row("requests by clients", c.Requests)
 	row("  retries", c.Retries)
 	row("  disconnects before the answer", c.Disconnects)
+	row("  without an answer", c.Unanswered)
 	row("payments accepted", c.Accepted)
 	row("payments declined", c.Declined)
 	row("payments given up", s.GivenUp)
@@ -41,6 +44,9 @@ func (s Summary) Write(w io.Writer) {
 	row("conflicts (409)", c.Conflicts)
 	row("mismatches (422)", c.Mismatches)
 	row("store not available (503)", c.StoreDown)
+	if s.Replicas > 0 {
+		row("processes of the service killed", s.Kills)
+	}
 	row("retries by the service", s.Service.Retries)
 	row("rejections by the circuit breaker", s.Service.CircuitRejections)
 	row("rejections by the bulkhead", s.Service.BulkheadRejections)

@@ -11,17 +11,18 @@ import (
 func TestSummaryIsATable(t *testing.T) {
 	s := Summary{
 		Clients: traffic.Counts{
-			Requests: 2046, Retries: 561, Disconnects: 98, Accepted: 836, Declined: 42, Replays: 483, Conflicts: 257,
+			Requests: 2046, Retries: 561, Disconnects: 98, Unanswered: 31, Accepted: 836, Declined: 42, Replays: 483, Conflicts: 257,
 			Mismatches: 87, StoreDown: 7,
 		},
 		Latencies: []time.Duration{4 * time.Second, time.Millisecond, 1234567, 1},
-		Charges:   838, GivenUp: 2,
+		Charges:   838, GivenUp: 2, Replicas: 2, Kills: 2,
 		Service: Service{Retries: 84, CircuitRejections: 328, BulkheadRejections: 5, Transitions: 25},
 	}
 	const want = `
   requests by clients                        2046
     retries                                   561
     disconnects before the answer              98
+    without an answer                          31
   payments accepted                           836
   payments declined                            42
   payments given up                             2
@@ -30,6 +31,7 @@ func TestSummaryIsATable(t *testing.T) {
   conflicts (409)                             257
   mismatches (422)                             87
   store not available (503)                     7
+  processes of the service killed               2
   retries by the service                       84
   rejections by the circuit breaker           328
   rejections by the bulkhead                    5

@@ -121,10 +121,11 @@ func names(charges []provider.Charge) []string {
 
 // unexercised returns what must happen in a run for it to prove something.
 func unexercised(s Summary) []string {
-	counts := []struct {
+	type count struct {
 		what string
 		n    int
-	}{
+	}
+	counts := []count{
 		{"a payment was accepted", s.Clients.Accepted},
 		{"an answer was replayed", s.Clients.Replays},
 		{"a request found another one with its key running", s.Clients.Conflicts},
@@ -132,6 +133,10 @@ func unexercised(s Summary) []string {
 		{"a client disconnected before the answer", s.Clients.Disconnects},
 		{"the service tried a charge again", s.Service.Retries},
 		{"the circuit breaker changed its state", s.Service.Transitions},
+	}
+	if s.Replicas > 0 {
+		counts = append(counts, count{"a process of the service was killed", s.Kills},
+			count{"a request remained without an answer", s.Clients.Unanswered})
 	}
 	var never []string
 	for _, c := range counts {

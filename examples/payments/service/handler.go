@@ -5,14 +5,13 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/steadyfx/steady/idempotencyfx"
 	"github.com/steadyfx/steady/patterns/idempotency"
 )
 
 // TenantHeader names on whose behalf a request is made. A service that is open to others takes the tenant from the
 // caller's credentials instead.
 const TenantHeader = "X-Tenant"
-
-const maxRequest = 64 << 10
 
 // Handler is the HTTP API of the service.
 type Handler struct {
@@ -23,14 +22,11 @@ type Handler struct {
 }
 
 // NewHandler returns the API, guarded against requests that come more than once.
-func NewHandler(settings Settings, guard *idempotency.Guard, gateway *Gateway, ledger *Ledger) *Handler {
+func NewHandler(settings Settings, once idempotencyfx.Middleware, gateway *Gateway, ledger *Ledger) *Handler {
 	h := &Handler{settings: settings, gateway: gateway, ledger: ledger}
-	once := idempotency.Middleware(guard, tenant, idempotency.WithRequiredKey(), idempotency.WithMaxRequestBody(maxRequest))
 	h.mux.Handle("POST /payments", once(http.HandlerFunc(h.pay)))
 	return h
 }
-
-func tenant(r *http.Request) string { return r.Header.Get(TenantHeader) }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
@@ -57,7 +53,10 @@ func (h *Handler) pay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	payment := newPayment(id, order, charge)
-	h.ledger.Accept(payment)
+	if err := h.ledger.Accept(payment); err != nil {
+		notRecorded().write(w)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(payment) // fails only for a client that is gone

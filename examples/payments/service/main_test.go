@@ -77,6 +77,14 @@ func answers(status int) http.HandlerFunc {
 
 func newWorld(t *testing.T, resilience string, serve http.HandlerFunc) *world {
 	t.Helper()
+	return newWorldWith(t, resilience, serve, nil)
+}
+
+// newWorldWith returns a world whose service has settings of its own, and an application with more in it.
+func newWorldWith(
+	t *testing.T, resilience string, serve http.HandlerFunc, more map[string]any, options ...fx.Option,
+) *world {
+	t.Helper()
 	w := &world{asked: &bank{serve: serve}}
 	server := httptest.NewServer(w.asked)
 	t.Cleanup(server.Close)
@@ -84,12 +92,14 @@ func newWorld(t *testing.T, resilience string, serve http.HandlerFunc) *world {
 	tree, err := config.Load(
 		config.Content("test.yaml", []byte(settings+resilience)),
 		config.Values(map[string]any{"payments": map[string]any{"provider": server.URL}}),
+		config.Values(map[string]any{"payments": more}),
 		config.Section("payments", &own))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.app = fxtest.New(t, fx.NopLogger, fx.Supply(tree, own, zap.NewNop()),
-		resiliencefx.Module, idempotencyfx.Module, service.Module, fx.Populate(&w.api, &w.server, &w.ledger))
+		resiliencefx.Module, idempotencyfx.Module, service.Module, fx.Populate(&w.api, &w.server, &w.ledger),
+		fx.Options(options...))
 	w.app.RequireStart()
 	t.Cleanup(w.app.RequireStop)
 	return w

@@ -43,6 +43,12 @@ func invalid(detail string) problem {
 	return problem{Status: http.StatusUnprocessableEntity, Title: "Order is invalid", Detail: detail}
 }
 
+// notRecorded is of 5xx, so that the client comes again: the provider then answers with the charge that was made.
+func notRecorded() problem {
+	return problem{Status: http.StatusServiceUnavailable, Title: "Payment could not be recorded", Detail: mayHaveCharged,
+		retryAfter: time.Second}
+}
+
 const mayHaveCharged = "It may have charged all the same. Send the request again with the same Idempotency-Key."
 
 // problemOf says in HTTP why a charge was not made, or may not have been.

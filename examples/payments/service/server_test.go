@@ -86,6 +86,7 @@ func TestSettingsThatAreWrong(t *testing.T) {
 		"provider":   func(s *service.Settings) { s.Provider = "localhost" },
 		"currencies": func(s *service.Settings) { s.Currencies = nil },
 		"max_amount": func(s *service.Settings) { s.MaxAmount = 0 },
+		"answer_key": func(s *service.Settings) { s.AnswerKey = "c2hvcnQ=" },
 	} {
 		wrong := right
 		change(&wrong)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/base64"
 	"net"
 	"net/url"
 
@@ -16,6 +17,9 @@ type Settings struct {
 	Currencies []string      `koanf:"currencies"` // that are accepted
 	MaxAmount  int64         `koanf:"max_amount"` // in the smallest unit of the currency
 	LogLevel   zapcore.Level `koanf:"log_level"`
+
+	Journal   string `koanf:"journal"`                  // file that keeps what was accepted; empty: nothing does
+	AnswerKey string `koanf:"answer_key" secret:"true"` // encrypts stored answers: 32 bytes in base64; empty: they are not
 }
 
 // Validate reports everything that is wrong with s.
@@ -30,5 +34,16 @@ func (s Settings) Validate() error {
 		"must be a URL such as http://localhost:8081, got %q", s.Provider)
 	checks.That(len(s.Currencies) > 0, "currencies", "must list at least one currency")
 	checks.That(s.MaxAmount > 0, "max_amount", "must be positive, got %d", s.MaxAmount)
+	_, err = s.answerKey()
+	checks.That(err == nil, "answer_key", "must be 32 random bytes in base64")
 	return checks.Err("")
+}
+
+// answerKey is nil if there is none.
+func (s Settings) answerKey() ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(s.AnswerKey)
+	if err == nil && len(key) != 0 && len(key) != 32 {
+		err = base64.CorruptInputError(len(key))
+	}
+	return key, err
 }

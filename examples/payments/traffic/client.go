@@ -15,7 +15,7 @@ import (
 
 // Options say how much traffic there is.
 type Options struct {
-	URL       string        // of the service
+	URL       func() string // of the service, or of one of its replicas; asked for each request
 	Seed      uint64        // of the payments and of what is done with them
 	Customers int           // who pay at the same time
 	Payments  int           // at most
@@ -28,6 +28,7 @@ type Counts struct {
 	Requests    int
 	Retries     int // after an answer that asked for it, or none
 	Disconnects int // by the client, before the answer
+	Unanswered  int // for another reason
 
 	Accepted   int // payments
 	Declined   int // payments
@@ -114,7 +115,15 @@ func (c *Client) count(change func(*Counts)) {
 // send makes one request. An error means that there was no answer.
 func (c *Client) send(ctx context.Context, tenant, key string, body []byte) (reply, error) {
 	c.count(func(n *Counts) { n.Requests++ })
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.options.URL+"/payments", bytes.NewReader(body))
+	r, err := c.exchange(ctx, tenant, key, body)
+	if err != nil && ctx.Err() == nil {
+		c.count(func(n *Counts) { n.Unanswered++ })
+	}
+	return r, err
+}
+
+func (c *Client) exchange(ctx context.Context, tenant, key string, body []byte) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.options.URL()+"/payments", bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}

@@ -92,7 +92,9 @@ func newClient(o Options, misbehave func(http.ResponseWriter, string, int) bool)
 }
 
 func options() Options {
-	return Options{Seed: 1, Customers: 16, Payments: 60, Duration: time.Hour, Grace: time.Hour}
+	return Options{
+		URL: func() string { return "http://service" }, Seed: 1, Customers: 16, Payments: 60, Duration: time.Hour, Grace: time.Hour,
+	}
 }
 
 func TestGoodServiceIsPaidAndBlamedForNothing(t *testing.T) {
@@ -239,7 +241,7 @@ func TestServiceThatIsNotThereIsAskedAgain(t *testing.T) {
 				t.Errorf("%s: status %d, %v; want it given up", p.Reference, p.Status, p.Offences)
 			}
 		}
-		if c := client.Counts(); c.Retries == 0 || c.Disconnects != 0 {
+		if c := client.Counts(); c.Retries == 0 || c.Disconnects != 0 || c.Unanswered == 0 {
 			t.Errorf("counted %+v, want retries, and no disconnect that is the client's", c)
 		}
 	})

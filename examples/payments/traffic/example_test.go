@@ -20,7 +20,8 @@ func Example() {
 	}))
 	defer service.Close()
 	clients := traffic.New(traffic.Options{
-		URL: service.URL, Seed: 1, Customers: 1, Payments: 5, Duration: time.Minute, Grace: time.Minute,
+		URL:  func() string { return service.URL },
+		Seed: 1, Customers: 1, Payments: 5, Duration: time.Minute, Grace: time.Minute,
 	})
 	offences := 0
 	for _, payment := range clients.Run(context.Background()) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -72,7 +73,7 @@ func TestRedisThatIsKilledDuringTheRun(t *testing.T) {
 	var summary report.Summary
 	var verdict report.Verdict
 	var running sync.WaitGroup
-	running.Go(func() { summary, verdict = d.run(ctx) })
+	running.Go(func() { summary, verdict, err = d.run(ctx) })
 	eventually(t, "payments are accepted", func() bool { return d.clients.Counts().Accepted >= 50 })
 	redis.Kill()
 	eventually(t, "requests are refused", func() bool { return d.clients.Counts().StoreDown >= 50 })
@@ -82,6 +83,9 @@ func TestRedisThatIsKilledDuringTheRun(t *testing.T) {
 	interrupt()
 	running.Wait()
 
+	if err != nil {
+		t.Error(err)
+	}
 	if len(verdict.Offences) > 0 {
 		t.Errorf("offences: %q", verdict.Offences)
 	}
@@ -90,6 +94,22 @@ func TestRedisThatIsKilledDuringTheRun(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "using the Redis at "+redis.Addr()) {
 		t.Errorf("want the address of the Redis in use in\n%s", out.String())
+	}
+}
+
+// needsServers skips or fails the test where servers cannot be started.
+func needsServers(t *testing.T) {
+	t.Helper()
+	for _, service := range []struct {
+		variable string
+		start    func(services.TB) *services.Server
+	}{
+		{"STEADY_TEST_REDIS_URL", services.Redis},
+		{"STEADY_TEST_POSTGRES_URL", services.Postgres},
+		{"STEADY_TEST_MYSQL_URL", services.MySQL},
+	} {
+		t.Setenv(service.variable, "")
+		service.start(t)
 	}
 }
 
@@ -107,6 +127,37 @@ func TestRunStartsARedisWhereThereIsNone(t *testing.T) {
 	}
 }
 
+// TestProcessThatIsKilled is the promise of the durable stores: whatever the process was doing when it was killed, no
+// payment is charged twice and none that was accepted is lost.
+func TestProcessThatIsKilled(t *testing.T) {
+	needsServers(t)
+	t.Setenv("STEADY_REDIS__ADDRS", unused(t))
+	t.Setenv("STEADY_POSTGRES__DSN", "postgres://"+unused(t)+"/app")
+	for _, test := range []struct {
+		store    string
+		replicas int
+		want     string
+	}{
+		{"sqlite", 1, "keys in sqlite"},
+		{"redis", 2, "nobody listens at 127.0.0.1:"},
+		{"postgres", 2, "started a PostgreSQL at 127.0.0.1:"},
+		{"mysql", 1, "none is configured: started a MariaDB at 127.0.0.1:"},
+	} {
+		t.Run(test.store, func(t *testing.T) {
+			code, stdout, stderr := do(t.Context(), "-store", test.store, "-replicas", strconv.Itoa(test.replicas),
+				"-duration", "4s", "-seed", "7")
+			if code != exitOK || !strings.Contains(stdout, test.want) || !strings.Contains(stdout, "PASS: ") {
+				t.Errorf("exit %d, want %q and PASS in\n%s%s", code, test.want, stdout, stderr)
+			}
+			kills := strings.Count(stdout, "killed process ")
+			backs := strings.Count(stdout, "the service is back, process ")
+			if kills != test.replicas || backs != test.replicas {
+				t.Errorf("%d kills and %d restarts, want %d, in\n%s", kills, backs, test.replicas, stdout)
+			}
+		})
+	}
+}
+
 func TestRedisThatCannotBeStartedFailsTheRun(t *testing.T) {
 	addr := unused(t)
 	t.Setenv("STEADY_REDIS__ADDRS", addr)
@@ -119,21 +170,31 @@ func TestRedisThatCannotBeStartedFailsTheRun(t *testing.T) {
 
 func TestOwnRedisReplacesTheConfiguredOneUntilItIsStopped(t *testing.T) {
 	needsRedisServer(t)
-	section := config.Redis{Addrs: []string{unused(t)}, Password: "of another server"}
-	var out strings.Builder
-	stop, err := provideRedis(t.Context(), &section, report.NewProgress(&out))
+	s := setup{}.with("payments", map[string]any{"provider": "http://127.0.0.1:1"}).
+		with("resilience", map[string]any{"idempotency": map[string]any{"backend": "redis"}}).
+		with("redis", map[string]any{"addrs": []string{unused(t)}, "password": "of another server", "db": 3})
+	c, err := s.load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config.DefaultRedis()
+	var out strings.Builder
+	s, stop, err := provideStore(t.Context(), s, c, report.NewProgress(&out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = s.load(); err != nil {
+		t.Fatal(err)
+	}
+	section, want := c.tree.Redis, config.DefaultRedis()
 	want.Addrs = section.Addrs
-	if len(section.Addrs) != 1 || section.String() != want.String() || !anyoneListens(t.Context(), section.Addrs) {
+	own := servers[0].configured(c)
+	if len(own) != 1 || section.String() != want.String() || !anyoneListens(t.Context(), own) {
 		t.Errorf("section %v, want the defaults with the address of a Redis that runs", section)
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if anyoneListens(t.Context(), section.Addrs) {
+	if anyoneListens(t.Context(), own) {
 		t.Error("it still listens after the stop")
 	}
 }
@@ -148,7 +209,7 @@ func TestOwnRedisThatIsKilledIsStartedAgain(t *testing.T) {
 	var out output
 	ctx, cancel := context.WithCancel(t.Context())
 	var supervisor sync.WaitGroup
-	supervisor.Go(func() { supervise(ctx, process, time.Millisecond, report.NewProgress(&out)) })
+	supervisor.Go(func() { servers[0].supervise(ctx, process, time.Millisecond, report.NewProgress(&out)) })
 	stop := func() {
 		cancel()
 		supervisor.Wait()
