@@ -199,7 +199,12 @@ func (r *rush) persist(ctx context.Context, key, url string) {
 			r.wrong = append(r.wrong, fmt.Sprintf("got %d: %s", status, body))
 		}
 		r.mu.Unlock()
-		if status == http.StatusCreated || !wait(ctx, 100*time.Millisecond) {
+		if status == http.StatusCreated {
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
 			return
 		}
 	}

@@ -66,7 +66,9 @@ func (f *fleet) url() string {
 func (f *fleet) crashes(ctx context.Context, total time.Duration) error {
 	every := total / time.Duration(len(f.setups)+1)
 	for i := range f.setups {
-		if !wait(ctx, every) {
+		select {
+		case <-time.After(every):
+		case <-ctx.Done():
 			return nil
 		}
 		if err := f.crash(ctx, i, crashDelay); err != nil {
@@ -86,7 +88,10 @@ func (f *fleet) crash(ctx context.Context, i int, delay time.Duration) error {
 	}
 	f.kills.Add(1)
 	f.progress.Say("killed process %d of the service; it is started again in %v", victim.pid(), delay)
-	wait(ctx, delay)
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+	}
 	next, err := startReplica(context.WithoutCancel(ctx), f.setups[i], f.tell, f.stderr)
 	if err != nil {
 		return fmt.Errorf("after the kill: %w", err)
@@ -113,16 +118,4 @@ func (f *fleet) stop() error {
 		errs = append(errs, r.stop())
 	}
 	return errors.Join(append(errs, os.RemoveAll(f.folder))...)
-}
-
-// wait reports whether ctx lasted for d.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -175,7 +175,9 @@ func (v server) supervise(ctx context.Context, process *services.Process, delay 
 			return
 		}
 		progress.Say("%s is gone; it is started again in %v", v.name, delay)
-		if !wait(ctx, delay) {
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
 			return
 		}
 		switch err := process.Start(ctx); {
