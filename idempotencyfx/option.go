@@ -18,7 +18,7 @@ import (
 //	}))
 //
 // A constructor that returns nil gives nothing. The options are applied in no particular order: give each kind of them
-// once.
+// once. Two that change what is stored, such as two encryptions, are an error.
 func AsOption(constructor any) any {
 	t := reflect.TypeOf(constructor)
 	if t == nil || t.Kind() != reflect.Func || t.NumOut() == 0 || !isOption(t.Out(0)) {

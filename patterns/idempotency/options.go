@@ -7,7 +7,8 @@ import (
 	"github.com/steadyfx/steady/patterns"
 )
 
-// Option changes a [Guard] or a [Janitor], which knows only [WithBus].
+// Option changes a [Guard] or a [Janitor], which knows only [WithBus]. Of those that change what is stored, a guard takes
+// one of each kind.
 type Option func(*options)
 
 type options struct {
@@ -18,13 +19,19 @@ type options struct {
 	checks patterns.Checks // of the options themselves
 }
 
+// twice is wrong because options can come in random order, from a container: which one holds would be a matter of luck.
+const twice = "must not be given more than once"
+
 // WithBus sends the events to bus. Without it they go nowhere.
 func WithBus(bus *hooks.Bus) Option { return func(o *options) { o.bus = bus } }
 
 // WithCodec stores results as codec writes them, instead of as JSON. What was stored by one of older, or as JSON, can
 // still be read, so that a codec can be replaced while there are results in the store.
 func WithCodec(codec Codec, older ...Codec) Option {
-	return func(o *options) { o.codecs = newCodecs(&o.checks, append([]Codec{codec}, older...)) }
+	return func(o *options) {
+		o.checks.That(o.codecs == nil, "codec", twice)
+		o.codecs = newCodecs(&o.checks, append([]Codec{codec}, older...))
+	}
 }
 
 // WithEncryption encrypts results before they are stored, with AES-GCM under the current key. Those that were stored
@@ -35,7 +42,10 @@ func WithCodec(codec Codec, older ...Codec) Option {
 // not under a known key, cannot be read either: its duplicates get a [*StoreError] until it expires. Keys and
 // fingerprints are not encrypted.
 func WithEncryption(current EncryptionKey, older ...EncryptionKey) Option {
-	return func(o *options) { o.keys = newKeyring(&o.checks, append([]EncryptionKey{current}, older...)) }
+	return func(o *options) {
+		o.checks.That(o.keys == nil, "encryption", twice)
+		o.keys = newKeyring(&o.checks, append([]EncryptionKey{current}, older...))
+	}
 }
 
 // WithRecordedErrors makes some errors of functions results: an error that one of kinds recognizes, in their order, uses
@@ -44,6 +54,7 @@ func WithEncryption(current EncryptionKey, older ...EncryptionKey) Option {
 // It does not concern a [Middleware], whose handlers answer with a status.
 func WithRecordedErrors(kinds ...ErrorKind) Option {
 	return func(o *options) {
+		o.checks.That(o.errors == nil, "recorded_errors", twice)
 		checkKinds(&o.checks, kinds)
 		o.errors = kinds
 	}
