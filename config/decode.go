@@ -66,6 +66,12 @@ func (d *decoder) section(out reflect.Value, parent map[string]any, key string, 
 	d.judge(out.Elem(), before, nil, table, at)
 }
 
+// ownSection is section for one that is no application's: its rules say which keys can have no effect.
+func ownSection[C any](d *decoder, out *C, parent map[string]any, key string, at path, rules ...idle[C]) {
+	d.section(reflect.ValueOf(out), parent, key, at)
+	reportIdle(d, []*level[C]{{at: at.child(key), table: asTable(parent[key]), config: *out}}, rules)
+}
+
 // table returns the table below a key, nil if there is none.
 func (d *decoder) table(parent map[string]any, key string, at path) map[string]any {
 	value, ok := parent[key]

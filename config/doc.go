@@ -52,7 +52,9 @@
 // # Mistakes
 //
 // Loading is strict: an unknown key, a value of the wrong type, a value out of range, an unknown name, a key written
-// twice are errors. All of them are reported at once, each as an [*Error] with its path, its source and, where there is
-// one, a suggestion. Values of keys that hold secrets (a password, a DSN) are in no error. Steps that do not fit together,
-// such as a timeout that is longer than the one around it, are reported when there is no other mistake.
+// twice are errors. So is a key that has no effect because of another one, such as the jitter_kind of a retry without
+// jitter, unless something that inherits the key uses it, or it is a later source that switches it off. All mistakes are
+// reported at once, each as an [*Error] with its path, its source and, where there is one, a suggestion. Values of keys
+// that hold secrets (a password, a DSN) are in no error. Steps that do not fit together, such as a timeout that is longer
+// than the one around it, are reported when there is no other mistake.
 package config

@@ -55,6 +55,7 @@ type report struct {
 // origin is where a value came from.
 type origin struct {
 	source string
+	layer  int          // the position of the source among those of [Load]
 	lines  map[path]int // of the source, if they are known
 	table  bool         // whether it is a table
 }

@@ -20,43 +20,57 @@ func instancesShape(config *shape) *shape {
 	return section
 }
 
+// level is one table of such a section, its own keys, a base or an instance, and what that comes to.
+type level[C any] struct {
+	at     path
+	table  map[string]any
+	parent *level[C] // that it inherits from
+	config C
+}
+
 // instances decodes such a section onto all, which holds the default. Each configuration is decoded onto a copy of the
 // one that it inherits from: an instance from its base or else from the section, a base from the section.
 func instances[C any](
 	d *decoder, all *patterns.Instances[C], resilience map[string]any, kind pipeline.Step, at path, known configured,
+	rules ...idle[C],
 ) {
-	section := d.table(resilience, string(kind), at)
+	table := d.table(resilience, string(kind), at)
 	at = at.child(string(kind))
-	all.Default = derive(d, all.Default, at, section, at)
+	section := derive(d, &level[C]{at: at, config: all.Default}, table, at)
+	all.Default = section.config
 
-	bases, basesAt := map[string]C{}, at.child("base")
-	for name, table := range d.entries(section, "base", at) {
-		bases[name] = derive(d, all.Default, at, table, basesAt.child(name))
+	levels, bases := []*level[C]{section}, map[string]*level[C]{}
+	for name, table := range d.entries(section.table, "base", at) {
+		bases[name] = derive(d, section, table, at.child("base").child(name))
+		levels = append(levels, bases[name])
 	}
 	baseNames := slices.Sorted(maps.Keys(bases))
-	for name, table := range d.entries(section, "instances", at) {
-		here, parentAt, parent := at.child("instances").child(name), at, all.Default
+	for name, table := range d.entries(section.table, "instances", at) {
+		here, parent := at.child("instances").child(name), section
 		if base, ok := d.extends(table, here, baseNames); ok {
-			parentAt, parent = basesAt.child(base), bases[base]
+			parent = bases[base]
 		}
 		if all.Named == nil {
 			all.Named = map[string]C{}
 		}
-		all.Named[name] = derive(d, parent, parentAt, table, here)
+		instance := derive(d, parent, table, here)
+		all.Named[name] = instance.config
+		levels = append(levels, instance)
 		known[kind] = append(known[kind], name)
 	}
+	reportIdle(d, levels, rules)
 }
 
 // derive returns the parent with what the table says instead, and notes for the rest where the parent has it from. It
 // reports what is wrong with the result unless that was wrong with the parent already.
-func derive[C any](d *decoder, parent C, parentAt path, table map[string]any, at path) C {
-	child := parent
-	out, before := reflect.ValueOf(&child).Elem(), reflect.ValueOf(&parent).Elem()
+func derive[C any](d *decoder, parent *level[C], table map[string]any, at path) *level[C] {
+	child := &level[C]{at: at, table: table, parent: parent, config: parent.config}
+	out, before := reflect.ValueOf(&child.config).Elem(), reflect.ValueOf(&parent.config).Elem()
 	d.fields(out, table, at)
 	d.judge(out, before, validate(before), table, at)
 	for i := range out.NumField() {
 		key := keyOf(out.Type().Field(i))
-		from, ok := d.origin(parentAt.child(key))
+		from, ok := d.origin(parent.at.child(key))
 		if _, set := table[key]; ok && !set {
 			d.inherited[at.child(key)] = from
 		}

@@ -53,8 +53,8 @@ func Load(sources ...Source) (*Tree, error) {
 	d.unknownKeys(merged, l.schema, "")
 	tree := Default()
 	d.resilience(&tree.Resilience, d.table(merged, "resilience", ""), "resilience")
-	d.section(reflect.ValueOf(&tree.Redis), merged, "redis", "")
-	d.section(reflect.ValueOf(&tree.Postgres), merged, "postgres", "")
+	ownSection(&d, &tree.Redis, merged, "redis", "", idleInRedis()...)
+	ownSection(&d, &tree.Postgres, merged, "postgres", "", idleInPostgres()...)
 	filled := make([]reflect.Value, len(l.sections))
 	for i, s := range l.sections {
 		filled[i] = reflect.New(s.out.Type())
@@ -132,7 +132,7 @@ func (l *loader) merge() map[string]any {
 	names := named.Raw()
 
 	merged := koanf.New(separator)
-	for _, layer := range l.layers {
+	for i, layer := range l.layers {
 		if layer.variables != nil {
 			layer.values, layer.origins = l.place(layer.variables, names)
 		}
@@ -141,6 +141,7 @@ func (l *loader) merge() map[string]any {
 			if _, known := l.origins[at]; known && from.table {
 				continue // the first source that mentions a table is as good as a later one
 			}
+			from.layer = i
 			l.origins[at] = from
 		}
 	}

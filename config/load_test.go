@@ -84,13 +84,14 @@ func wantMistakes(t *testing.T, tree *config.Tree, err error, want ...string) {
 }
 
 func TestSampleLoadsAsDefaults(t *testing.T) {
-	memory := idempotency.DefaultConfig()
-	memory.Backend = idempotency.MemoryBackend // which the sample names, and which is what the default comes to
+	// The sample names the backends, which is what the defaults come to if no other is wired in.
+	breaker, memory := circuitbreaker.DefaultConfig(), idempotency.DefaultConfig()
+	breaker.Backend, memory.Backend = circuitbreaker.MemoryBackend, idempotency.MemoryBackend
 	for _, name := range []string{"testdata/sample.yaml", "testdata/sample.toml", "testdata/sample.json"} {
 		t.Run(name, func(t *testing.T) {
 			tree := load(t, config.File(name))
 			want := config.Resilience{
-				CircuitBreaker:   patterns.Instances[circuitbreaker.Config]{Default: circuitbreaker.DefaultConfig()},
+				CircuitBreaker:   patterns.Instances[circuitbreaker.Config]{Default: breaker},
 				Retry:            patterns.Instances[retry.Config]{Default: retry.DefaultConfig()},
 				Timeout:          patterns.Instances[timeout.Config]{Default: timeout.DefaultConfig()},
 				Bulkhead:         patterns.Instances[bulkhead.Config]{Default: bulkhead.DefaultConfig()},

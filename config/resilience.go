@@ -82,11 +82,11 @@ func shapeFor[T any]() *shape {
 
 func (d *decoder) resilience(out *Resilience, table map[string]any, at path) {
 	known := configured{}
-	instances(d, &out.CircuitBreaker, table, pipeline.CircuitBreaker, at, known)
-	instances(d, &out.Retry, table, pipeline.Retry, at, known)
+	instances(d, &out.CircuitBreaker, table, pipeline.CircuitBreaker, at, known, idleInCircuitBreakers()...)
+	instances(d, &out.Retry, table, pipeline.Retry, at, known, idleInRetries()...)
 	instances(d, &out.Timeout, table, pipeline.Timeout, at, known)
-	instances(d, &out.Bulkhead, table, pipeline.Bulkhead, at, known)
-	instances(d, &out.AdaptiveBulkhead, table, pipeline.AdaptiveBulkhead, at, known)
+	instances(d, &out.Bulkhead, table, pipeline.Bulkhead, at, known, idleInBulkheads()...)
+	instances(d, &out.AdaptiveBulkhead, table, pipeline.AdaptiveBulkhead, at, known, idleInAdaptiveBulkheads()...)
 	instances(d, &out.RateLimit, table, pipeline.RateLimit, at, known)
 	instances(d, &out.Throttle, table, pipeline.Throttle, at, known)
 	instances(d, &out.AdaptiveThrottle, table, pipeline.AdaptiveThrottle, at, known)
@@ -94,7 +94,7 @@ func (d *decoder) resilience(out *Resilience, table map[string]any, at path) {
 	instances(d, &out.Budget, table, budgets, at, known)
 	d.checkBudgets(table, pipeline.Retry, at, known)
 	d.checkBudgets(table, pipeline.Hedge, at, known)
-	d.section(reflect.ValueOf(&out.Idempotency), table, "idempotency", at)
+	ownSection(d, &out.Idempotency, table, "idempotency", at, idleInIdempotency()...)
 	out.Pipelines = d.pipelines(table, at, known)
 	d.fitting(out, at.child("pipelines"))
 }

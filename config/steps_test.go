@@ -101,7 +101,7 @@ resilience:
   budget: {percent: 5, base: {b: {ttl: 20}}, instances: {i: {extends: b, min_per_second: -1}}}
   hedge: {delay: 3, base: {b: {max_hedges: 2}}, instances: {i: {extends: b, quantile: 0.9}}}
   rate_limit: {limit: 5, base: {b: {period: 2}}, instances: {i: {extends: b, max_wait: 1}}}
-  throttle: {calls: 5, base: {b: {period: 2}}, instances: {i: {extends: b, strategy: sliding_window}}}
+  throttle: {calls: 5, base: {b: {period: 2}}, instances: {i: {extends: b, strategy: sliding_window, max_wait: 1}}}
 `})
 	r := load(t, config.File("a.yaml")).Resilience
 	adaptive := bulkhead.DefaultAdaptiveConfig()
@@ -112,7 +112,9 @@ resilience:
 		r.Budget.For("i"):           retry.BudgetConfig{Percent: 5, MinPerSecond: retry.None, TTL: 20 * time.Second},
 		r.Hedge.For("i"):            hedge.Config{Delay: 3 * time.Second, MaxHedges: 2, Quantile: 0.9},
 		r.RateLimit.For("i"):        ratelimit.Config{Limit: 5, Period: 2 * time.Second, MaxWait: time.Second},
-		r.Throttle.For("i"):         throttle.Config{Calls: 5, Period: 2 * time.Second, Strategy: throttle.SlidingWindow},
+		r.Throttle.For("i"): throttle.Config{
+			Calls: 5, Period: 2 * time.Second, Strategy: throttle.SlidingWindow, MaxWait: time.Second,
+		},
 	} {
 		if got != want {
 			t.Errorf("got %+v, want %+v", got, want)

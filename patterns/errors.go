@@ -23,6 +23,10 @@ var (
 	// configured: a request that is not idempotent may have been carried out although it failed.
 	ErrPermanent = errors.New("permanent: the operation must not be run again")
 
+	// ErrIgnored is matched by an error that teaches nothing about the dependency behind the call: [Classify] takes it
+	// for [Ignored]. A server that is still carrying out what an attempt before asked for neither fails nor succeeds.
+	ErrIgnored = errors.New("ignored: the call teaches nothing about the dependency")
+
 	// ErrConfiguration is matched by every error about a configuration value.
 	ErrConfiguration = errors.New("configuration")
 )

@@ -32,13 +32,14 @@ func (o Outcome) String() string {
 }
 
 // Classify is the default judgement of a call that ran under ctx and returned err. No error is a [Success]. Any error
-// after ctx was cancelled, and any rejection by another policy ([ErrRejected]), is [Ignored]. All else is a
-// [Failure], a passed deadline included: a dependency that is too slow for its callers is failing them.
+// after ctx was cancelled, any rejection by another policy ([ErrRejected]), and any that says so itself ([ErrIgnored]), is
+// [Ignored]. All else is a [Failure], a passed deadline included: a dependency that is too slow for its callers is
+// failing them.
 func Classify(ctx context.Context, err error) Outcome {
 	switch {
 	case err == nil:
 		return Success
-	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, ErrRejected):
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, ErrRejected), errors.Is(err, ErrIgnored):
 		return Ignored
 	default:
 		return Failure

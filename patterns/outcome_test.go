@@ -34,6 +34,8 @@ func TestClassify(t *testing.T) {
 		{"canceled by somebody else", live, context.Canceled, patterns.Failure},
 		{"rejected", live, rejected, patterns.Ignored},
 		{"rejected after the deadline", expired, rejected, patterns.Ignored},
+		{"ignored", live, fmt.Errorf("still at it: %w", patterns.ErrIgnored), patterns.Ignored},
+		{"ignored after the deadline", expired, patterns.ErrIgnored, patterns.Ignored},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,7 +7,7 @@
 // (fx.Supply(tree)) configures them and composes pipelines of them from files; [Configure] does from code. What a file
 // cannot say, a fallback or a policy of the application's own, becomes a step of such a pipeline by [AsStep]. With a
 // *zap.Logger in the container, events are logged. With a circuitbreaker.Backend in it, circuits are shared with the
-// other replicas of the service.
+// other replicas of the service, except those whose configuration says "backend: memory".
 //
 // A *health.Manager is part of it: its check "circuit_breakers" is degraded while circuits are open, and names them. An
 // application registers its own checks and serves the handlers. To configure the manager, supply a *health.Config; to

@@ -99,7 +99,7 @@ type CircuitBreakersResult struct {
 }
 
 // NewCircuitBreakers makes the registry of circuit breakers. They share their state through Backend, if there is one,
-// while the application runs.
+// while the application runs, except those whose configuration says "backend: memory".
 func NewCircuitBreakers(p CircuitBreakersParams) (CircuitBreakersResult, error) {
 	cfg, _, err := p.Config.resolve()
 	if err != nil {

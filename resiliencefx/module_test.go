@@ -227,6 +227,63 @@ func TestCircuitsAreSharedWhileTheApplicationRuns(t *testing.T) {
 	})
 }
 
+func TestCircuitsWithTheMemoryBackendAreNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.NewState()
+		tree := load(t, map[string]any{"circuit_breaker": map[string]any{
+			"backend": "memory",
+			"base":    map[string]any{"shared": map[string]any{"backend": ""}},
+			"instances": map[string]any{
+				"ledger": map[string]any{"extends": "shared", "failure_threshold": 2}, "mail": map[string]any{"failure_threshold": 2},
+			},
+		}})
+		replica := func() *circuitbreaker.Registry {
+			return start(t, fx.Supply(tree), fx.Provide(func() (circuitbreaker.Backend, error) {
+				return circuitbreaker.NewDistributedBackend(store, circuitbreaker.DistributedConfig{})
+			})).Registry
+		}
+		one, two := replica(), replica()
+		for name, want := range map[string]circuitbreaker.State{
+			"ledger": circuitbreaker.ForcedOpen, "mail": circuitbreaker.Closed, "other": circuitbreaker.Closed,
+		} {
+			for _, r := range []*circuitbreaker.Registry{one, two} {
+				if _, err := r.GetOrCreate(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := one.ForceOpen(name); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if m, err := two.Metrics(name); err != nil || m.State != want {
+				t.Errorf("%s is %v, want %v: %v", name, m.State, want, err)
+			}
+		}
+	})
+}
+
+func TestTimeoutsAreDetachedWhereTheTreeSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		timeouts := start(t, fx.Supply(load(t, map[string]any{"timeout": map[string]any{
+			"timeout": "50ms",
+			"base":    map[string]any{"deaf": map[string]any{"detached": true}},
+			"instances": map[string]any{
+				"report": map[string]any{"detached": true}, "mail": map[string]any{"extends": "deaf"},
+				"ledger": map[string]any{"extends": "deaf", "detached": false},
+			},
+		}}))).Timeouts
+		const limit, takes = 50 * time.Millisecond, 500 * time.Millisecond
+		for operation, want := range map[string]time.Duration{"report": limit, "mail": limit, "ledger": takes, "other": takes} {
+			begun := time.Now()
+			err := timeouts.Run(t.Context(), operation, func(context.Context) error { time.Sleep(takes); return nil })
+			if after := time.Since(begun); after != want || errors.Is(err, timeout.ErrAbandoned) != (want == limit) {
+				t.Errorf("%s: %v after %v", operation, err, after)
+			}
+		}
+		time.Sleep(takes)
+	})
+}
+
 func TestConfigureBeatsTheTree(t *testing.T) {
 	p := start(t, fx.Supply(load(t, map[string]any{"retry": map[string]any{"max_attempts": 7}})),
 		resiliencefx.Configure(config.Resilience{

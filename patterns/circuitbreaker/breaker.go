@@ -19,6 +19,7 @@ type Breaker struct {
 	judge    judge
 	fallback func(context.Context, error) error
 	bus      *hooks.Bus
+	registry *Registry // that made it; nil: none
 	start    time.Time // zero of the breaker's clock, which is monotonic
 	current  atomic.Pointer[phase]
 

@@ -69,11 +69,12 @@ type Config struct {
 	// circuit that is forced open rejects.
 	DryRun bool `koanf:"dry_run"`
 
-	// Backend names where the state of the circuit is shared. "memory", the default: in this process only.
+	// Backend is where a [Registry] shares the state of the circuit. Empty: through its backend, if it has one.
+	// "memory": in this process only, whatever backend the registry has.
 	Backend string `koanf:"backend"`
 }
 
-// MemoryBackend is the Config.Backend that keeps the state in the process.
+// MemoryBackend is the Config.Backend of a circuit that is shared with no other process.
 const MemoryBackend = "memory"
 
 // DefaultConfig returns: open after 5 failures in a row or when half of at least 20 calls of the last 60 s failed;
@@ -83,7 +84,7 @@ func DefaultConfig() Config {
 		FailureThreshold: 5, FailureRateThreshold: 0.5, MinimumCalls: 20, SlidingWindow: time.Minute,
 		SlowCallRateThreshold: 1, RecoveryTimeout: time.Minute, RecoveryBackoffFactor: 1,
 		HalfOpenMaxCalls: 3, SuccessThreshold: 3,
-		Timeout: 30 * time.Second, Backend: MemoryBackend,
+		Timeout: 30 * time.Second,
 	}
 }
 
@@ -138,7 +139,8 @@ func (c Config) Validate() error {
 	checks.That(c.Timeout <= 0 || c.SlowCallDuration < c.Timeout, "slow_call_duration",
 		"must be shorter than timeout (%v), got %v: no call takes that long", c.Timeout, c.SlowCallDuration)
 	c.checkWindow(&checks)
-	checks.That(c.Backend == MemoryBackend, "backend", "unknown backend %q; known: %s", c.Backend, MemoryBackend)
+	checks.That(c.Backend == "" || c.Backend == MemoryBackend, "backend",
+		"must be %s, or empty for the one that is wired in, got %q", MemoryBackend, c.Backend)
 	return checks.Err("")
 }
 
@@ -168,6 +170,5 @@ func (c Config) withDefaults() Config {
 	c.RecoveryBackoffFactor = cmp.Or(c.RecoveryBackoffFactor, d.RecoveryBackoffFactor)
 	c.HalfOpenMaxCalls = cmp.Or(c.HalfOpenMaxCalls, d.HalfOpenMaxCalls)
 	c.SuccessThreshold = cmp.Or(c.SuccessThreshold, d.SuccessThreshold)
-	c.Backend = cmp.Or(c.Backend, d.Backend)
 	return c
 }

@@ -519,6 +519,116 @@ func TestBreakerThatIsOpenWhenItJoinsTellsTheOthers(t *testing.T) {
 	})
 }
 
+// local is fragile, and shared with nobody.
+func local() circuitbreaker.Config {
+	cfg := fragile
+	cfg.Backend = circuitbreaker.MemoryBackend
+	return cfg
+}
+
+func TestBreakerWithTheMemoryBackendStaysLocal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.NewState()
+		shared := newReplica(t, store, circuitbreaker.DistributedConfig{}, fragile)
+		alone := newReplica(t, store, circuitbreaker.DistributedConfig{}, local())
+		shared.ForceOpen()
+		synctest.Wait()
+		wantState(t, alone.Breaker, circuitbreaker.Closed)
+		shared.Reset()
+		synctest.Wait()
+		alone.ForceOpen()
+		synctest.Wait()
+		wantState(t, shared.Breaker, circuitbreaker.Closed)
+	})
+}
+
+func TestOneInstanceWithTheMemoryBackendStaysLocal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		backend, err := circuitbreaker.NewDistributedBackend(memstore.NewState(), circuitbreaker.DistributedConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var replicas [2]*circuitbreaker.Registry
+		for i := range replicas {
+			r, err := circuitbreaker.NewRegistry(patterns.Instances[circuitbreaker.Config]{
+				Default: fragile, Named: map[string]circuitbreaker.Config{"mail": local()},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"payments", "mail"} {
+				if _, err := r.GetOrCreate(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.SetBackend(backend) // after they were made
+			defer r.Close()
+			replicas[i] = r
+		}
+		if _, err := replicas[1].GetOrCreate("mail"); err != nil { // which must not make it join
+			t.Fatal(err)
+		}
+		for _, b := range replicas[0].All() {
+			b.ForceOpen()
+		}
+		synctest.Wait()
+		for name, want := range map[string]circuitbreaker.State{
+			"payments": circuitbreaker.ForcedOpen, "mail": circuitbreaker.Closed,
+		} {
+			if m, err := replicas[1].Metrics(name); err != nil || m.State != want {
+				t.Errorf("%s is %v, want %v", name, m.State, want)
+			}
+		}
+	})
+}
+
+func TestReconfiguredBackendIsJoinedAndLeft(t *testing.T) {
+	for name, change := range map[string]func(replica, circuitbreaker.Config) error{
+		"breaker": func(r replica, cfg circuitbreaker.Config) error { return r.Reconfigure(cfg) },
+		"registry": func(r replica, cfg circuitbreaker.Config) error {
+			return r.registry.Reconfigure(patterns.Instances[circuitbreaker.Config]{Default: cfg})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memstore.NewState()
+				other := newReplica(t, store, circuitbreaker.DistributedConfig{}, fragile)
+				r := newReplica(t, store, circuitbreaker.DistributedConfig{}, fragile)
+				for range 2 {
+					if err := change(r, local()); err != nil {
+						t.Fatal(err)
+					}
+					other.ForceOpen()
+					synctest.Wait()
+					wantState(t, r.Breaker, circuitbreaker.Closed)
+					if err := change(r, fragile); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					wantState(t, r.Breaker, circuitbreaker.ForcedOpen) // it finds what it has missed
+					r.Reset()
+					synctest.Wait()
+					wantState(t, other.Breaker, circuitbreaker.Closed)
+				}
+			})
+		})
+	}
+}
+
+func TestMistakeInAReconfigurationLeavesNoBackend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := newReplicas(t, 2, memstore.NewState(), circuitbreaker.DistributedConfig{})
+		wrong := local()
+		wrong.MinimumCalls = -1
+		if err := all[1].Reconfigure(wrong); !errors.Is(err, patterns.ErrConfiguration) {
+			t.Fatalf("got %v", err)
+		}
+		all[0].ForceOpen()
+		synctest.Wait()
+		wantState(t, all[1].Breaker, circuitbreaker.ForcedOpen)
+	})
+}
+
 func TestDistributedBackendReportsEveryMistake(t *testing.T) {
 	_, err := circuitbreaker.NewDistributedBackend(nil, circuitbreaker.DistributedConfig{Quorum: -1, TTL: -1, Timeout: -1})
 	_, tooMany := circuitbreaker.NewDistributedBackend(memstore.NewState(), circuitbreaker.DistributedConfig{Quorum: 1001})

@@ -1,6 +1,7 @@
 package circuitbreaker
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/steadyfx/steady/patterns"
@@ -11,7 +12,25 @@ import (
 // new configuration says, from the moment on that it opened. Calls that are under way keep the time limit they have.
 // What was slow, and how long calls took, is measured anew if SlowCallDuration changes. The error lists every mistake in
 // cfg, and then nothing has changed.
+//
+// Where Backend changes, a breaker of a registry that has a backend begins to share its state, or shares it no longer.
+// Then Reconfigure returns when nothing of that runs any more, and must not be called by a listener of its events.
 func (b *Breaker) Reconfigure(cfg Config) error {
+	err := b.reconfigure(cfg)
+	b.reconfigured()
+	return err
+}
+
+// reconfigured does what has to be done outside of any lock when a breaker has been reconfigured.
+func (b *Breaker) reconfigured() {
+	if b.registry != nil {
+		b.registry.update(b)
+	}
+	b.deliver()
+}
+
+// reconfigure is Reconfigure without what follows from it.
+func (b *Breaker) reconfigure(cfg Config) error {
 	cfg = cfg.withDefaults()
 	var checks patterns.Checks
 	checks.Include("", cfg.Validate())
@@ -24,6 +43,7 @@ func (b *Breaker) Reconfigure(cfg Config) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.settle(context.Background(), b.now()) // by the bounds that were in force
 	b.use(next)
 	return nil
 }

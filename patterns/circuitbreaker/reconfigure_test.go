@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
 )
@@ -96,6 +97,48 @@ func TestReconfiguredHalfOpenCircuitKeepsItsProbes(t *testing.T) {
 		permit.Done(nil)
 		wantState(t, b, circuitbreaker.Closed)
 	})
+}
+
+// Time alone has ended the half-open phase, which no call has noticed yet: the next configuration must not revive it.
+func TestReconfiguringDoesNotReviveAHalfOpenCircuit(t *testing.T) {
+	for name, change := range map[string]func(*circuitbreaker.Registry, *circuitbreaker.Breaker, circuitbreaker.Config) error{
+		"breaker": func(_ *circuitbreaker.Registry, b *circuitbreaker.Breaker, cfg circuitbreaker.Config) error {
+			return b.Reconfigure(cfg)
+		},
+		"registry": func(r *circuitbreaker.Registry, _ *circuitbreaker.Breaker, cfg circuitbreaker.Config) error {
+			return r.Reconfigure(patterns.Instances[circuitbreaker.Config]{Default: cfg})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := circuitbreaker.Config{FailureThreshold: 1, RecoveryTimeout: time.Minute, HalfOpenTimeout: time.Second}
+				bus, opened := &hooks.Bus{}, 0
+				hooks.On(bus, func(context.Context, hooks.CircuitOpened) { opened++ })
+				r, err := circuitbreaker.NewRegistry(
+					patterns.Instances[circuitbreaker.Config]{Default: cfg}, circuitbreaker.WithBus(bus))
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := r.GetOrCreate("payments")
+				if err != nil {
+					t.Fatal(err)
+				}
+				trip(t, b)
+				time.Sleep(time.Minute)
+				repeat(t, b, 1, succeed) // the first of 3 probes
+				time.Sleep(time.Second)
+				wantState(t, b, circuitbreaker.Open)
+				cfg.HalfOpenTimeout = 0
+				if err := change(r, b, cfg); err != nil {
+					t.Fatal(err)
+				}
+				wantState(t, b, circuitbreaker.Open)
+				if left := b.TimeUntilReset(); left != time.Minute || opened != 2 {
+					t.Errorf("%v left, announced as opened %d times", left, opened)
+				}
+			})
+		})
+	}
 }
 
 func TestCallThatWasUnderWayCountsAfterReconfiguring(t *testing.T) {

@@ -22,13 +22,19 @@ type Registry struct {
 // NewRegistry makes an empty registry. Breakers are made on demand from configs, all with the same options. A zero
 // configs means [DefaultConfig] for all; mistakes in any of its configurations are returned at once.
 func NewRegistry(configs patterns.Instances[Config], opts ...Option) (*Registry, error) {
+	r := &Registry{leave: map[*Breaker]func(){}}
 	shelf, err := patterns.NewShelf(orDefaults(configs), func(name string, config Config) (*Breaker, error) {
-		return New(name, config, opts...)
+		b, err := New(name, config, opts...)
+		if err == nil {
+			b.registry = r
+		}
+		return b, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("circuit breakers: %w", err)
 	}
-	return &Registry{shelf: shelf, leave: map[*Breaker]func(){}}, nil
+	r.shelf = shelf
+	return r, nil
 }
 
 func orDefaults(configs patterns.Instances[Config]) patterns.Instances[Config] {
@@ -55,7 +61,7 @@ func (r *Registry) Get(name string) (*Breaker, bool) { return r.shelf.Get(name) 
 func (r *Registry) GetOrCreate(name string, config ...Config) (*Breaker, error) {
 	b, err := r.shelf.GetOrCreate(name, config...)
 	if err == nil {
-		r.join(b)
+		r.update(b)
 	}
 	if err != nil || len(config) == 0 || b.Config() == config[0].withDefaults() {
 		return b, err
@@ -69,20 +75,24 @@ func (r *Registry) GetOrCreate(name string, config ...Config) (*Breaker, error) 
 // they were made from a configuration that GetOrCreate was given, and for those to come. A zero configs means
 // [DefaultConfig] for all. The error lists every mistake in configs, and then nothing has changed.
 func (r *Registry) Reconfigure(configs patterns.Instances[Config]) error {
-	if err := r.shelf.Reconfigure(orDefaults(configs), (*Breaker).Reconfigure); err != nil {
+	if err := r.shelf.Reconfigure(orDefaults(configs), (*Breaker).reconfigure); err != nil {
 		return fmt.Errorf("circuit breakers: %w", err)
+	}
+	for _, b := range r.shelf.All() {
+		b.reconfigured()
 	}
 	return nil
 }
 
-// SetBackend shares the state of all breakers, those to come included, through backend in the place of the one before. It
-// returns when nothing of that runs any more, and must not be called by a listener of their events.
+// SetBackend shares the state of all breakers, those to come included, through backend in the place of the one before,
+// except where Config.Backend is "memory". It returns when nothing of the one before runs any more, and must not be
+// called by a listener of their events.
 func (r *Registry) SetBackend(backend Backend) {
 	for _, leave := range r.replace(backend) {
 		leave()
 	}
 	for _, b := range r.shelf.All() {
-		r.join(b)
+		r.update(b)
 	}
 }
 
@@ -104,17 +114,30 @@ func (r *Registry) replace(backend Backend) map[*Breaker]func() {
 // tell. It must not be called by a listener of their events.
 func (r *Registry) Close() { r.SetBackend(NewMemoryBackend()) }
 
-// join makes b share through the backend, once.
-func (r *Registry) join(b *Breaker) {
+// update makes b share through the backend, or share no longer, as its configuration says.
+func (r *Registry) update(b *Breaker) {
 	if r.backend.Load() == nil {
 		return
 	}
+	if leave := r.joinOrLeave(b); leave != nil {
+		leave()
+	}
+}
+
+// joinOrLeave returns how b leaves the backend, if it has to.
+func (r *Registry) joinOrLeave(b *Breaker) (leave func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	backend := r.backend.Load()
-	if _, joined := r.leave[b]; backend != nil && !joined {
+	leave, joined := r.leave[b]
+	switch {
+	case b.Config().Backend == MemoryBackend:
+		delete(r.leave, b)
+		return leave
+	case backend != nil && !joined:
 		r.leave[b] = (*backend).join(b)
 	}
+	return nil
 }
 
 // All returns the breakers in the order of their names.

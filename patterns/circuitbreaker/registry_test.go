@@ -119,6 +119,7 @@ func TestRegistryUnderFire(t *testing.T) {
 	configs := func(n int) patterns.Instances[circuitbreaker.Config] {
 		c := circuitbreaker.Config{FailureThreshold: 1 << 30, FailureRateThreshold: 1, MinimumCalls: 10 + n%5}
 		c.SlidingWindow, c.SlidingWindowCalls = time.Duration(n%3+1)*time.Minute, n%2*50
+		c.Backend = []string{"", circuitbreaker.MemoryBackend}[n/2%2]
 		return patterns.Instances[circuitbreaker.Config]{
 			Default: c, Named: map[string]circuitbreaker.Config{"b0": {FailureThreshold: 1<<30 + n%3}},
 		}

@@ -48,6 +48,13 @@ func TestAnswersAtOnceCostNoAllocation(t *testing.T) {
 	}
 }
 
+func TestPolicyOfAKeyCostsAtMostOneAllocation(t *testing.T) {
+	keyed := newKeyed(t, ratelimit.KeyedConfig{Limit: 1, Period: time.Hour, Burst: 1500})
+	if n := testing.AllocsPerRun(1000, func() { _ = keyed.For("ada").Execute(t.Context(), noop) }); n > 1 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestRefusalCostsOneAllocation(t *testing.T) {
 	empty := newBucket(t, ratelimit.Config{Limit: 1, Period: time.Hour, MaxWait: -1})
 	full := newWindow(t, ratelimit.WindowConfig{Limit: 1, Period: time.Hour, MaxWait: -1})

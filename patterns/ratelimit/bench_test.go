@@ -56,6 +56,13 @@ func BenchmarkKeyed(b *testing.B) {
 			k.TryAcquire(keys[i%len(keys)])
 		}
 	})
+	b.Run("policy", func(b *testing.B) {
+		ctx := context.Background()
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			_ = k.For(keys[i%len(keys)]).Execute(ctx, noop)
+		}
+	})
 	b.Run("parallel", func(b *testing.B) {
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {

@@ -16,7 +16,8 @@ type Config struct {
 	Period time.Duration `koanf:"period"` // zero: 1 s
 	Burst  int           `koanf:"burst"`  // tokens in a full bucket; zero: Limit
 
-	// MaxWait is how long a call waits at most; zero: as long as its context lives; negative: not at all.
+	// MaxWait is how long a call waits at most; zero: as long as its context lives, but not at all if
+	// that has no deadline and is one of patterns.WithBoundedWaits, as in resiliencehttp.Handler; negative: not at all.
 	MaxWait time.Duration `koanf:"max_wait"`
 }
 
@@ -69,7 +70,8 @@ type WindowConfig struct {
 	Limit  int           `koanf:"limit"`  // calls in a window, at most 1,048,576; zero: 100
 	Period time.Duration `koanf:"period"` // length of the window; zero: 1 s
 
-	// MaxWait is how long a call waits at most; zero: as long as its context lives; negative: not at all.
+	// MaxWait is how long a call waits at most; zero: as long as its context lives, but not at all if
+	// that has no deadline and is one of patterns.WithBoundedWaits, as in resiliencehttp.Handler; negative: not at all.
 	MaxWait time.Duration `koanf:"max_wait"`
 }
 

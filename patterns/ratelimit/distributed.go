@@ -18,7 +18,8 @@ type DistributedConfig struct {
 	Period    time.Duration `koanf:"period"`    // of a millisecond to 100 days; zero: 1 s
 	Burst     int           `koanf:"burst"`     // calls at once after a quiet time, for token_bucket; zero: Limit
 
-	// MaxWait is how long a call waits at most; zero: as long as its context lives; negative: not at all.
+	// MaxWait is how long a call waits at most; zero: as long as its context lives, but not at all if
+	// that has no deadline and is one of patterns.WithBoundedWaits, as in resiliencehttp.Handler; negative: not at all.
 	MaxWait time.Duration `koanf:"max_wait"`
 
 	Timeout time.Duration `koanf:"timeout"` // for each answer of the store; zero: 100 ms

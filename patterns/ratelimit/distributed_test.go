@@ -596,6 +596,12 @@ func TestSharedLimitTellsWhatTheStoreSaidLast(t *testing.T) {
 	})
 }
 
+func TestWaitForTheStoreWithoutABoundIsRefusedIfTheContextSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusesWithoutABound(t, newDistributed(t, ratelimit.DistributedConfig{Limit: 1}, newBackend(t)))
+	})
+}
+
 func TestDistributedIsAPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDistributed(t, ratelimit.DistributedConfig{Limit: 3, MaxWait: -1}, newBackend(t))

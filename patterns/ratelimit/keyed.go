@@ -93,25 +93,20 @@ func (k *Keyed) Name() string { return k.name }
 
 // TryAcquire takes a token from the bucket of a key if there is one.
 func (k *Keyed) TryAcquire(key string) bool {
-	delay := k.take(maphash.String(k.seed, key))
-	if delay == 0 {
-		k.allowed.Add(1)
-		return true
-	}
-	k.denied.Add(1)
-	announce(context.Background(), k.bus, k.name, func() time.Duration { return delay })
-	return false
+	return k.try(context.Background(), maphash.String(k.seed, key)) == 0
+}
+
+// For returns the limit of a key as a policy, for example for resiliencehttp.WithRequestPolicy: it runs an operation with
+// a token from the bucket of the key, or returns a [*LimitedError] at once; a call whose context has ended gets a
+// [*CanceledError]. It costs one small allocation and has a method RateLimit, which describes the bucket.
+func (k *Keyed) For(key string) patterns.Policy {
+	return &keyLimit{keyed: k, hash: maphash.String(k.seed, key)}
 }
 
 // RetryAfter returns how long it takes until there is a token for a key. It takes none.
 func (k *Keyed) RetryAfter(key string) time.Duration {
-	hash := maphash.String(k.seed, key)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := int64(time.Since(k.start))
-	k.turn(now)
-	full, _ := k.find(hash)
-	return k.delay(full, now)
+	_, delay := k.available(maphash.String(k.seed, key))
+	return delay
 }
 
 // Keys returns how many keys have a bucket of their own.
@@ -124,6 +119,27 @@ func (k *Keyed) Keys() int {
 
 // Stats returns what the limiter has done, for all keys together.
 func (k *Keyed) Stats() Stats { return k.stats(k.name, k.cfg.Limit, k.cfg.Period) }
+
+// try takes a token, or counts and announces that there is none and returns how long it takes until there is.
+func (k *Keyed) try(ctx context.Context, hash uint64) (delay time.Duration) {
+	if delay = k.take(hash); delay == 0 {
+		k.allowed.Add(1)
+		return 0
+	}
+	k.denied.Add(1)
+	announce(ctx, k.bus, k.name, func() time.Duration { return delay })
+	return delay
+}
+
+// available returns how many tokens could be taken now, and how long it takes until there is one.
+func (k *Keyed) available(hash uint64) (tokens int, delay time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := int64(time.Since(k.start))
+	k.turn(now)
+	full, _ := k.find(hash)
+	return int((k.burst - max(0, full-now)) / k.interval), k.delay(full, now)
+}
 
 // take takes a token, or returns how long it takes until there is one.
 func (k *Keyed) take(hash uint64) time.Duration {

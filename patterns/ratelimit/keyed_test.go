@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/ratelimit"
 )
 
@@ -100,6 +102,63 @@ func TestKeyThatIsUsedAgainCountsOnce(t *testing.T) {
 	})
 }
 
+// described is what clients can be told of.
+type described interface{ RateLimit() patterns.RateLimit }
+
+func TestKeyIsAPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type request struct{}
+		var bus hooks.Bus
+		var events []hooks.RateLimited
+		hooks.On(&bus, func(ctx context.Context, e hooks.RateLimited) {
+			if ctx.Value(request{}) != 1 {
+				t.Error("the event is not of this call")
+			}
+			events = append(events, e)
+		})
+		k := newKeyed(t, ratelimit.KeyedConfig{Limit: 2, Period: time.Minute, Burst: 3}, ratelimit.WithBus(&bus))
+		ctx := context.WithValue(t.Context(), request{}, 1)
+		errBoom := errors.New("boom")
+		runs := 0
+		op := func(context.Context) error { runs++; return errBoom }
+		composed := patterns.Compose(k.For("ada"), k.For("ada"))
+		for _, p := range []patterns.Policy{k.For("ada"), composed, k.For("bob")} {
+			if err := p.Execute(ctx, op); err != errBoom || !patterns.IsSequential(p) {
+				t.Error(err)
+			}
+		}
+		for _, p := range []patterns.Policy{k.For("ada"), composed} {
+			before := time.Now()
+			e := limited(t, p.Execute(ctx, op))
+			want := ratelimit.LimitedError{Name: "api", Limit: 2, Period: time.Minute, RetryAfter: 30 * time.Second}
+			if *e != want || time.Since(before) != 0 {
+				t.Errorf("got %+v after %v", e, time.Since(before))
+			}
+		}
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		err := k.For("bob").Execute(ended, op)
+		if _, ok := errors.AsType[*ratelimit.CanceledError](err); !ok || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		for key, want := range map[string]patterns.RateLimit{
+			"ada": {Reset: 30 * time.Second}, "bob": {Remaining: 2}, "cyd": {Remaining: 3},
+		} {
+			want.Name, want.Quota, want.Window = "api", 2, time.Minute
+			if got := k.For(key).(described).RateLimit(); got != want {
+				t.Errorf("%s: got %+v, want %+v", key, got, want)
+			}
+		}
+		want := hooks.RateLimited{Name: "api", RetryAfter: 30 * time.Second, At: time.Now()}
+		if len(events) != 2 || events[0] != want || runs != 3 || k.Keys() != 2 {
+			t.Errorf("%+v, %d runs, %d keys", events, runs, k.Keys())
+		}
+		if s := k.Stats(); s.Allowed != 4 || s.Denied != 3 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // A bucket that is forgotten must not be missed: the model forgets nothing.
 func TestKeyedBehavesLikeBucketsThatAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -123,10 +182,26 @@ func TestKeyedBehavesLikeBucketsThatAreKept(t *testing.T) {
 						t.Fatalf("%s: %v, the model says %v", key, got, want)
 					}
 				},
+				"run": func(t *rapid.T) {
+					key := keys.Draw(t, "key")
+					ran := false
+					err := k.For(key).Execute(context.Background(), func(context.Context) error { ran = true; return nil })
+					if want := bucket(key).try(1); ran != want || (err == nil) != want {
+						t.Fatalf("%s: ran %v, %v, the model says %v", key, ran, err, want)
+					}
+				},
 				"look": func(t *rapid.T) {
 					key := keys.Draw(t, "key")
 					if got, want := k.RetryAfter(key), bucket(key).room(1); got != want {
 						t.Fatalf("%s: %v, the model says %v", key, got, want)
+					}
+					left := 0
+					for left < burst && bucket(key).room(left+1) == 0 {
+						left++
+					}
+					got := k.For(key).(described).RateLimit()
+					if got.Remaining != left || got.Reset != bucket(key).room(1) {
+						t.Fatalf("%s: %+v, the model says %d are left", key, got, left)
 					}
 				},
 				"time": func(t *rapid.T) {

@@ -150,6 +150,43 @@ func TestMaxWaitBoundsTheWait(t *testing.T) {
 	})
 }
 
+func TestWaitWithoutABoundIsRefusedIfTheContextSaysSo(t *testing.T) {
+	each(t, 1, 0, func(t *testing.T, l limiter) {
+		refusesWithoutABound(t, l)
+	})
+	each(t, 1, 1500*time.Millisecond, func(t *testing.T, l limiter) {
+		l.TryAcquire()
+		before := time.Now()
+		err := l.Acquire(patterns.WithBoundedWaits(t.Context(), true))
+		if err != nil || time.Since(before) != time.Second {
+			t.Errorf("with a MaxWait: %v after %v", err, time.Since(before))
+		}
+	})
+}
+
+// refusesWithoutABound wants a limiter of one call a second that has no MaxWait.
+func refusesWithoutABound(t *testing.T, l ratelimit.Limiter) {
+	t.Helper()
+	l.TryAcquire()
+	bounded := patterns.WithBoundedWaits(t.Context(), true)
+	before := time.Now()
+	if e := limited(t, l.Acquire(bounded)); e.RetryAfter != time.Second || time.Since(before) != 0 {
+		t.Errorf("without a deadline: %+v after %v", e, time.Since(before))
+	}
+	ctx, cancel := context.WithTimeout(bounded, time.Minute)
+	defer cancel()
+	if err := l.Acquire(ctx); err != nil || time.Since(before) != time.Second {
+		t.Errorf("with a deadline: %v after %v", err, time.Since(before))
+	}
+	if err := l.Acquire(patterns.WithBoundedWaits(bounded, false)); err != nil || time.Since(before) != 2*time.Second {
+		t.Errorf("without a bound after all: %v after %v", err, time.Since(before))
+	}
+	time.Sleep(time.Second)
+	if err := l.Acquire(bounded); err != nil {
+		t.Errorf("without a wait: %v", err)
+	}
+}
+
 func TestCallWithAnEndedContextIsNotRun(t *testing.T) {
 	each(t, 1, 0, func(t *testing.T, l limiter) {
 		errWhy := errors.New("why")

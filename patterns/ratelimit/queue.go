@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"time"
+
+	"github.com/steadyfx/steady/patterns"
 )
 
 // entry is a place in the queue of a limiter: a call that waits, or a reservation, for which nobody does.
@@ -94,10 +96,16 @@ func wait(ctx context.Context, q queue, e *entry) (granted bool) {
 	}
 }
 
-// budget returns how long a call may wait: at most maxWait, and not until the deadline of ctx.
+// budget returns how long a call may wait: at most maxWait, and not until the deadline of ctx. If there is neither bound,
+// ctx says whether it may wait at all.
 func budget(ctx context.Context, maxWait time.Duration) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
+	deadline, ok := ctx.Deadline()
+	switch {
+	case ok:
 		return min(maxWait, time.Until(deadline)-1)
+	case maxWait == longest && patterns.BoundedWaits(ctx):
+		return 0
+	default:
+		return maxWait
 	}
-	return maxWait
 }

@@ -11,18 +11,21 @@ import (
 )
 
 // StatusError is a response that is a failure, as policies see it. It satisfies
-// errors.Is(err, [patterns.ErrResilience]).
+// errors.Is(err, [patterns.ErrResilience]). So that a circuit breaker does not count it, the answer to a request that is
+// still being carried out, 409 with Retry-After, also satisfies errors.Is(err, [patterns.ErrIgnored]).
 type StatusError struct {
 	Method     string
 	Host       string // with the port; empty in a [Handler]
 	StatusCode int
 	RetryAfter time.Duration // what the header of the response asked for, at most 24 hours; 0: nothing
+
+	outstanding bool // see outstanding
 }
 
 func statusErrorOf(resp *http.Response) *StatusError {
 	return &StatusError{
 		Method: method(resp.Request), Host: resp.Request.URL.Host, StatusCode: resp.StatusCode,
-		RetryAfter: retryAfterOf(resp),
+		RetryAfter: retryAfterOf(resp), outstanding: outstanding(resp),
 	}
 }
 
@@ -41,8 +44,10 @@ func (e *StatusError) RetryIn() (wait time.Duration, known bool) {
 	return e.RetryAfter, e.RetryAfter > 0
 }
 
-// Is reports whether target is [patterns.ErrResilience].
-func (e *StatusError) Is(target error) bool { return target == patterns.ErrResilience }
+// Is reports whether target is [patterns.ErrResilience], or [patterns.ErrIgnored] and e is ignored.
+func (e *StatusError) Is(target error) bool {
+	return target == patterns.ErrResilience || e.outstanding && target == patterns.ErrIgnored
+}
 
 // Code returns [patterns.CodeResilience].
 func (e *StatusError) Code() string { return patterns.CodeResilience }

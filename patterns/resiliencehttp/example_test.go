@@ -3,6 +3,7 @@ package resiliencehttp_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/bulkhead"
 	"github.com/steadyfx/steady/patterns/circuitbreaker"
+	"github.com/steadyfx/steady/patterns/ratelimit"
 	"github.com/steadyfx/steady/patterns/resiliencehttp"
 	"github.com/steadyfx/steady/patterns/retry"
 	"github.com/steadyfx/steady/patterns/timeout"
@@ -112,4 +114,32 @@ func ExampleHandler() {
 	// Output:
 	// 503 1 {"type":"about:blank","title":"Service is unavailable","status":503,"detail":"The service cannot take this request now. Nothing was done. Send the request again later.","code":"LEX_ERR_RES_010"}
 	// 200
+}
+
+// A server that takes two requests an hour from each client, which it knows by the address of the connection.
+func ExampleWithRequestPolicy() {
+	clients, err := ratelimit.NewKeyed("client", ratelimit.KeyedConfig{Limit: 2, Period: time.Hour})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	limitOf := func(r *http.Request) patterns.Policy {
+		address, _, _ := net.SplitHostPort(r.RemoteAddr)
+		return clients.For(address)
+	}
+	handler := resiliencehttp.Handler(nil, resiliencehttp.WithRequestPolicy(limitOf))(http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	for _, address := range []string{"192.0.2.1:1111", "192.0.2.1:2222", "192.0.2.1:3333", "192.0.2.2:1111"} {
+		request := httptest.NewRequest(http.MethodGet, "/", nil)
+		request.RemoteAddr = address
+		response := httptest.NewRecorder()
+		handler.ServeHTTP(response, request)
+		remaining, _, _ := strings.Cut(response.Header().Get("RateLimit"), ";t=") // and then until when, in seconds
+		fmt.Println(address, response.Code, response.Header().Get("RateLimit-Policy"), remaining)
+	}
+	// Output:
+	// 192.0.2.1:1111 204 "client";q=2;w=3600 "client";r=1
+	// 192.0.2.1:2222 204 "client";q=2;w=3600 "client";r=0
+	// 192.0.2.1:3333 429 "client";q=2;w=3600 "client";r=0
+	// 192.0.2.2:1111 204 "client";q=2;w=3600 "client";r=1
 }

@@ -14,7 +14,8 @@ import (
 type HandlerOption func(*handler)
 
 // WithRequestPolicy runs each request through what policyOf returns for it, inside of the policy of [Handler]: for
-// example a rate limit for each client. A nil policy adds nothing. policyOf must be safe for concurrent use.
+// example a rate limit for each client, by ratelimit.Keyed.For. A nil policy adds nothing. policyOf must be safe for
+// concurrent use.
 func WithRequestPolicy(policyOf func(*http.Request) patterns.Policy) HandlerOption {
 	return func(h *handler) { h.policyOf = policyOf }
 }
@@ -22,6 +23,11 @@ func WithRequestPolicy(policyOf func(*http.Request) patterns.Policy) HandlerOpti
 // Handler runs handlers under policy, nil meaning patterns.Direct. The policy gets the context of the request, so a
 // request whose client has gone waits for nothing, and the handler gets the context of the policy. The handler is run
 // at most once, whatever the policy repeats. A panic passes through after the policy has released what it held.
+//
+// A rate limit refuses a request rather than let it wait without a bound: wherever it is in the policy, it lets a request
+// wait for up to its own MaxWait, or until the deadline of the request or of a timeout around it. If there is neither, as
+// by default, a request that it does not let through is refused at once (see patterns.WithBoundedWaits). That does not
+// hold for limiters that the handler itself calls.
 //
 // To the policy, the handler failed if it wrote a status of 5xx, or if its context ended before it wrote any. If the
 // handler wrote a status, that is the response. Otherwise an error of the policy becomes a problem (RFC 9457,
@@ -65,7 +71,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	limiters := slices.Concat(h.limiters, limitersOf(own))
 	c := &call{next: h.next, r: r, w: newWriter(w), limiters: limiters, done: make(chan struct{})}
-	c.answer(patterns.Compose(h.policy, own).Execute(r.Context(), c.run))
+	ctx := patterns.WithBoundedWaits(r.Context(), true)
+	c.answer(patterns.Compose(h.policy, own).Execute(ctx, c.run))
 }
 
 // call is one request to a handler.
@@ -98,7 +105,7 @@ func (c *call) run(ctx context.Context) error {
 	}
 	defer close(c.done)
 	setRateLimit(c.w.Header(), limitsOf(c.limiters))
-	r := c.r.WithContext(ctx)
+	r := c.r.WithContext(patterns.WithBoundedWaits(ctx, patterns.BoundedWaits(c.r.Context()))) // as it was
 	c.next.ServeHTTP(c.w, r)
 	c.returned, c.form = true, r.MultipartForm
 	switch {

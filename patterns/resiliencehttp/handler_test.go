@@ -25,6 +25,7 @@ import (
 	"github.com/steadyfx/steady/patterns/resiliencehttp"
 	"github.com/steadyfx/steady/patterns/throttle"
 	"github.com/steadyfx/steady/patterns/timeout"
+	"github.com/steadyfx/steady/stores/memstore"
 )
 
 // serve answers one request without a connection.
@@ -356,6 +357,150 @@ func TestLimitersOfThisLibraryAreAnnounced(t *testing.T) {
 			if i > 0 {
 				wantProblem(t, w, 429, "LEX_ERR_RES_012", "Too many requests")
 			}
+		}
+	})
+}
+
+// unbounded returns limiters of one request a minute that say nothing of how long a request may wait.
+func unbounded(t *testing.T) map[string]patterns.Policy {
+	t.Helper()
+	bucket, err := ratelimit.NewTokenBucket("api", ratelimit.Config{Limit: 1, Period: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := memstore.NewRateLimit(memstore.RateLimitConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := ratelimit.NewDistributed("api", ratelimit.DistributedConfig{Limit: 1, Period: time.Minute}, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limiters := map[string]patterns.Policy{"token bucket": bucket, "distributed": shared}
+	for _, strategy := range []throttle.Strategy{throttle.TokenBucket, throttle.SlidingWindow} {
+		limiters["throttle, "+string(strategy)] = newThrottle(t, throttle.Config{Strategy: strategy})
+	}
+	return limiters
+}
+
+// newThrottle returns one for a request a minute.
+func newThrottle(t *testing.T, cfg throttle.Config) *throttle.Throttler {
+	t.Helper()
+	cfg.Calls, cfg.Period = 1, time.Minute
+	th, err := throttle.New("api", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return th
+}
+
+func TestRequestIsRefusedRatherThanLeftToWaitWithoutABound(t *testing.T) {
+	for place, handler := range map[string]func(patterns.Policy) func(http.Handler) http.Handler{
+		"the policy": func(p patterns.Policy) func(http.Handler) http.Handler { return resiliencehttp.Handler(p) },
+		"of a request": func(p patterns.Policy) func(http.Handler) http.Handler {
+			return resiliencehttp.Handler(nil, resiliencehttp.WithRequestPolicy(func(*http.Request) patterns.Policy { return p }))
+		},
+		"in a pipeline": func(p patterns.Policy) func(http.Handler) http.Handler {
+			line, err := pipeline.New("api", pipeline.Config{
+				Named: map[pipeline.Step]patterns.Policy{"again": retries(t, 3), "limit": p},
+				Order: []pipeline.Step{"again", "limit"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resiliencehttp.Handler(line)
+		},
+		"in a policy that hides it": func(p patterns.Policy) func(http.Handler) http.Handler {
+			return resiliencehttp.Handler(policy(p.Execute))
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			for name, p := range unbounded(t) {
+				h := handler(p)(status(204))
+				wantEqual(t, place+", "+name+": status", serve(h, newRequest(t, "GET", "/", nil)).Code, 204)
+				begun := time.Now()
+				w := serve(h, newRequest(t, "GET", "/", nil))
+				wantEqual(t, place+", "+name+": waited", time.Since(begun), time.Duration(0))
+				wantProblem(t, w, 429, "LEX_ERR_RES_012", "Too many requests")
+				wantEqual(t, place+", "+name+": Retry-After", w.Header().Get("Retry-After"), "60")
+				wantEqual(t, place+", "+name+": policy", w.Header().Get("RateLimit-Policy"), `"api";q=1;w=60`)
+				wantEqual(t, place+", "+name+": limit", w.Header().Get("RateLimit"), `"api";r=0;t=60`)
+			}
+		})
+	}
+}
+
+func TestRequestWaitsWithinABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit, err := timeout.New("api", timeout.Config{Timeout: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		live := t.Context()
+		late, cancel := context.WithTimeout(live, time.Hour)
+		defer cancel()
+		for name, tt := range map[string]struct {
+			p       patterns.Policy
+			request context.Context
+		}{
+			"MaxWait":                 {newThrottle(t, throttle.Config{MaxWait: time.Hour}), live},
+			"deadline of the request": {newThrottle(t, throttle.Config{}), late},
+			"timeout around it":       {patterns.Compose(limit, newThrottle(t, throttle.Config{})), live},
+		} {
+			h := resiliencehttp.Handler(tt.p)(status(204))
+			begun := time.Now()
+			for range 2 {
+				wantEqual(t, name+": status", serve(h, newRequest(t, "GET", "/", nil).WithContext(tt.request)).Code, 204)
+			}
+			wantEqual(t, name+": waited", time.Since(begun), time.Minute)
+		}
+	})
+}
+
+func TestLimiterThatTheHandlerCallsIsLeftAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, bounded := range []bool{false, true} {
+			dependency := newThrottle(t, throttle.Config{})
+			begun := time.Now()
+			var err error
+			h := resiliencehttp.Handler(nil)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				dependency.TryAcquire()
+				err = dependency.Acquire(r.Context())
+			}))
+			serve(h, newRequest(t, "GET", "/", nil).WithContext(patterns.WithBoundedWaits(t.Context(), bounded)))
+			wantEqual(t, "refused", errors.Is(err, ratelimit.ErrLimited), bounded)
+			wantEqual(t, "waited", time.Since(begun) == time.Minute, !bounded)
+		}
+	})
+}
+
+func TestClientsHaveALimitEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients, err := ratelimit.NewKeyed("client", ratelimit.KeyedConfig{Limit: 2, Period: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := resiliencehttp.Handler(fixed{Name: "site", Quota: 9, Window: time.Second, Remaining: 8},
+			resiliencehttp.WithRequestPolicy(func(r *http.Request) patterns.Policy { return clients.For(r.Header.Get("Client")) }),
+		)(status(204))
+		for i, want := range []struct {
+			client     string
+			status     int
+			state      string
+			retryAfter string
+		}{
+			{"ada", 204, `"client";r=1`, ""},
+			{"ada", 204, `"client";r=0;t=30`, ""},
+			{"ada", 429, `"client";r=0;t=30`, "30"},
+			{"bob", 204, `"client";r=1`, ""},
+		} {
+			r := newRequest(t, "GET", "/", nil)
+			r.Header.Set("Client", want.client)
+			w := serve(h, r)
+			wantEqual(t, fmt.Sprint(i, ": status"), w.Code, want.status)
+			wantEqual(t, fmt.Sprint(i, ": policy"), w.Header().Get("RateLimit-Policy"), `"site";q=9;w=1, "client";q=2;w=60`)
+			wantEqual(t, fmt.Sprint(i, ": state"), w.Header().Get("RateLimit"), `"site";r=8, `+want.state)
+			wantEqual(t, fmt.Sprint(i, ": Retry-After"), w.Header().Get("Retry-After"), want.retryAfter)
 		}
 	})
 }

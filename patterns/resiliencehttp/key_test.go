@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/steadyfx/steady/patterns"
+	"github.com/steadyfx/steady/patterns/circuitbreaker"
 	"github.com/steadyfx/steady/patterns/resiliencehttp"
 	"github.com/steadyfx/steady/patterns/timeout"
 )
@@ -134,6 +135,50 @@ func TestAnswerToAnOutstandingRequestIsTriedAgain(t *testing.T) {
 		read(t, resp)
 		wantEqual(t, tt.name+": status", resp.StatusCode, tt.status)
 		wantEqual(t, tt.name+": requests", s.requests.Load(), tt.requests)
+	}
+}
+
+func TestAnswerToAnOutstandingRequestIsNothingToABreaker(t *testing.T) {
+	anyConflict := resiliencehttp.WithFailure(func(resp *http.Response) bool { return resp.StatusCode == http.StatusConflict })
+	for _, tt := range []struct {
+		name                    string
+		status                  int
+		retryAfter, key         string
+		opts                    []resiliencehttp.Option
+		requests                int32
+		ignored, failed, passed uint64
+	}{
+		{"outstanding", http.StatusConflict, "0", "k", nil, 9, 9, 0, 0},
+		{"outstanding by another rule", http.StatusConflict, "0", "k", []resiliencehttp.Option{anyConflict}, 9, 9, 0, 0},
+		{"conflict by another rule", http.StatusConflict, "0", "", []resiliencehttp.Option{anyConflict}, 5, 0, 5, 0},
+		{"conflict of the service", http.StatusConflict, "", "k", nil, 1, 0, 0, 1},
+		{"too many requests", http.StatusTooManyRequests, "0", "k", nil, 5, 0, 5, 0},
+	} {
+		s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			if tt.retryAfter != "" {
+				w.Header().Set("Retry-After", tt.retryAfter)
+			}
+			w.WriteHeader(tt.status)
+		})
+		breakers, err := circuitbreaker.NewRegistry(patterns.Instances[circuitbreaker.Config]{
+			Default: circuitbreaker.Config{FailureThreshold: 5, RecoveryTimeout: time.Hour},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := append(tt.opts, resiliencehttp.WithBreakers(breakers))
+		r := newRequest(t, "PUT", s.URL, nil)
+		if tt.key != "" {
+			r.Header.Set("Idempotency-Key", tt.key)
+		}
+		resp := do(t, resiliencehttp.New(newWire(t), retries(t, 9), opts...), r)
+		read(t, resp)
+		wantEqual(t, tt.name+": status", resp.StatusCode, tt.status)
+		wantEqual(t, tt.name+": requests", s.requests.Load(), tt.requests)
+		m := breakers.All()[0].Metrics()
+		wantEqual(t, tt.name+": ignored", m.TotalIgnored, tt.ignored)
+		wantEqual(t, tt.name+": failed", m.TotalFailures, tt.failed)
+		wantEqual(t, tt.name+": passed", m.TotalSuccesses, tt.passed)
 	}
 }
 

@@ -59,7 +59,8 @@ func WithRepeatable(repeatable func(*http.Request) bool) Option {
 }
 
 // WithFailure lets failure say which responses are failures to the policy, in the place of the rule that 429 and 5xx
-// except 501 are, and 409 with Retry-After in answer to a request with an Idempotency-Key. It must not read the body.
+// except 501 are, and 409 with Retry-After in answer to a request with an Idempotency-Key. Circuit breakers do not count
+// the latter under any rule. failure must not read the body.
 func WithFailure(failure func(*http.Response) bool) Option {
 	return func(t *Transport) { t.failure = failure }
 }

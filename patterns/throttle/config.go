@@ -24,9 +24,13 @@ type Config struct {
 	Period   time.Duration `koanf:"period"`   // zero: 1 s
 	Burst    int           `koanf:"burst"`    // calls at once after a quiet time, for the token bucket; zero: Calls
 	Strategy Strategy      `koanf:"strategy"` // empty: token_bucket
+
+	// MaxWait is how long a call waits at most; zero: as long as its context lives, but not at all if
+	// that has no deadline and is one of patterns.WithBoundedWaits, as in resiliencehttp.Handler; negative: not at all.
+	MaxWait time.Duration `koanf:"max_wait"`
 }
 
-// DefaultConfig returns 100 calls a second from a token bucket.
+// DefaultConfig returns 100 calls a second from a token bucket, and no limit to the wait but the context's.
 func DefaultConfig() Config {
 	return Config{Calls: 100, Period: time.Second, Burst: 100, Strategy: TokenBucket}
 }
@@ -67,9 +71,9 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) bucket() ratelimit.Config {
-	return ratelimit.Config{Limit: c.Calls, Period: c.Period, Burst: c.Burst}
+	return ratelimit.Config{Limit: c.Calls, Period: c.Period, Burst: c.Burst, MaxWait: c.MaxWait}
 }
 
 func (c Config) window() ratelimit.WindowConfig {
-	return ratelimit.WindowConfig{Limit: c.Calls, Period: c.Period}
+	return ratelimit.WindowConfig{Limit: c.Calls, Period: c.Period, MaxWait: c.MaxWait}
 }

@@ -86,8 +86,8 @@ func (t *Throttler) Config() Config { return t.cfg }
 // TryAcquire reports whether a call may be made at once, and if so counts it.
 func (t *Throttler) TryAcquire() bool { return t.limiter.TryAcquire() }
 
-// Acquire returns nil when the call may be made, after a wait if need be. If that would take until the deadline of ctx
-// or longer, it returns a [*ratelimit.LimitedError] at once; if ctx ends, a [*ratelimit.CanceledError].
+// Acquire returns nil when the call may be made, after a wait if need be. If that would take longer than MaxWait or until
+// the deadline of ctx, it returns a [*ratelimit.LimitedError] at once; if ctx ends, a [*ratelimit.CanceledError].
 func (t *Throttler) Acquire(ctx context.Context) error { return t.limiter.Acquire(ctx) }
 
 // Execute runs op when it is allowed. If it is not, op is not run and the error is that of [Throttler.Acquire].

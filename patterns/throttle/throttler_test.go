@@ -88,6 +88,27 @@ func TestThrottlerIsAPolicy(t *testing.T) {
 	}
 }
 
+func TestMaxWaitIsThatOfEveryStrategy(t *testing.T) {
+	for _, strategy := range []throttle.Strategy{
+		throttle.TokenBucket, throttle.SlidingWindow, throttle.SlidingCounter,
+	} {
+		for maxWait, want := range map[time.Duration]bool{0: true, -1: false, time.Millisecond: false, time.Minute: true} {
+			synctest.Test(t, func(t *testing.T) {
+				th := newThrottler(t, throttle.Config{Calls: 1, Strategy: strategy, MaxWait: maxWait})
+				th.TryAcquire()
+				before := time.Now()
+				err := th.Acquire(t.Context())
+				if want && (err != nil || time.Since(before) == 0) {
+					t.Errorf("%s, %v: %v after %v", strategy, maxWait, err, time.Since(before))
+				}
+				if !want && (!errors.Is(err, ratelimit.ErrLimited) || time.Since(before) != 0) {
+					t.Errorf("%s, %v: %v after %v", strategy, maxWait, err, time.Since(before))
+				}
+			})
+		}
+	}
+}
+
 func TestConfigurationIsCheckedAndCompleted(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -11,7 +11,7 @@ import (
 	"github.com/steadyfx/steady/patterns"
 )
 
-// WithDetached sets Config.Detached.
+// WithDetached sets Config.Detached; for a [Manager], that of every operation.
 func WithDetached() Option { return func(p *Policy) { p.detached = true } }
 
 // Abandoned returns how many operations still run although Execute has returned. Only a detached policy has any.

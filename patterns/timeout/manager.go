@@ -3,8 +3,8 @@ package timeout
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,48 +15,48 @@ import (
 // Manager holds the limits of operations by name, and one limit for all others. It is safe for concurrent use; reading
 // takes no lock.
 type Manager struct {
+	opts  []Option
 	other Policy
 
 	mu    sync.Mutex // guards changes of named
 	named atomic.Pointer[map[string]*Policy]
 }
 
-// NewManager returns a manager in which every operation has the limit and the message of def. The error lists
-// everything that is wrong with def; it satisfies errors.Is(err, [patterns.ErrConfiguration]).
+// NewManager returns a manager in which every operation runs as def says. The error lists everything that is wrong with
+// def; it satisfies errors.Is(err, [patterns.ErrConfiguration]).
 func NewManager(def Config, opts ...Option) (*Manager, error) {
 	other, err := New("default", def, opts...)
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{other: *other}
+	m := &Manager{opts: slices.Clone(opts), other: *other}
 	m.named.Store(&map[string]*Policy{})
 	return m, nil
 }
 
-// Configure sets the limit of an operation, for calls that begin from now on. It is an error if the limit is not
-// positive or the name is empty, longer than 128 bytes or has control characters.
+// Configure sets the limit of an operation, which otherwise runs as the manager says, for calls that begin from now on.
+// It is an error if the limit is not positive or the name is empty, longer than 128 bytes or has control characters.
 func (m *Manager) Configure(operation string, limit time.Duration) error {
-	var checks patterns.Checks
-	checks.That(limit > 0, "timeout", "must be positive, got %v", limit)
-	return m.configure(&checks, operation, limit, m.other.message)
+	cfg := m.other.Config()
+	cfg.Timeout = limit
+	return m.configure(operation, cfg)
 }
 
-// ConfigureFrom sets limit and message of an operation, for calls that begin from now on. A zero field takes the
-// manager's own value. Whether calls are detached is for the manager to say, and not looked at. The errors are those of
+// ConfigureFrom sets how an operation runs, for calls that begin from now on. A zero Timeout or Message takes the
+// manager's own; the operation is detached if cfg says so, or if the manager has [WithDetached]. The errors are those of
 // [Manager.Configure].
 func (m *Manager) ConfigureFrom(operation string, cfg Config) error {
-	var checks patterns.Checks
-	checks.That(cfg.Timeout >= 0, "timeout", "must be positive, got %v", cfg.Timeout)
-	return m.configure(&checks, operation, cmp.Or(cfg.Timeout, m.other.limit), cmp.Or(cfg.Message, m.other.message))
+	cfg.Timeout = cmp.Or(cfg.Timeout, m.other.limit)
+	cfg.Message = cmp.Or(cfg.Message, m.other.message)
+	return m.configure(operation, cfg)
 }
 
-func (m *Manager) configure(checks *patterns.Checks, operation string, limit time.Duration, message string) error {
-	checks.Name(operation)
-	if err := checks.Err(fmt.Sprintf("timeout %q", operation)); err != nil {
+func (m *Manager) configure(operation string, cfg Config) error {
+	p, err := newPolicy(operation, cfg, m.opts)
+	if err != nil {
 		return err
 	}
-	p := m.unconfigured(operation)
-	p.limit, p.message = limit, message
+	p.abandoned = m.other.abandoned
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,7 +83,7 @@ func (m *Manager) Run(ctx context.Context, operation string, op patterns.Operati
 	return p.Execute(ctx, op)
 }
 
-// Abandoned returns how many operations still run although Run has returned. Only a detached manager has any.
+// Abandoned returns how many operations still run although Run has returned. Only detached ones do.
 func (m *Manager) Abandoned() int { return m.other.Abandoned() }
 
 func (m *Manager) configured(operation string) *Policy { return (*m.named.Load())[operation] }

@@ -168,3 +168,95 @@ func TestManagerConfiguredFromAConfigSaysItsMessage(t *testing.T) {
 		}
 	})
 }
+
+// manage returns a manager with the operation "report" configured from cfg.
+func manage(t *testing.T, def, cfg timeout.Config, opts ...timeout.Option) *timeout.Manager {
+	t.Helper()
+	m, err := timeout.NewManager(def, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.ConfigureFrom("report", cfg); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestManagerDetachesTheOperationsThatSaySo(t *testing.T) {
+	plain, detached := timeout.Config{Timeout: time.Second}, timeout.Config{Timeout: time.Second, Detached: true}
+	for name, tc := range map[string]struct {
+		def, cfg      timeout.Config
+		opts          []timeout.Option
+		report, other bool // whether they are detached
+	}{
+		"none":                     {plain, plain, nil, false, false},
+		"one":                      {plain, detached, nil, true, false},
+		"all but one":              {detached, plain, nil, false, true},
+		"all":                      {detached, detached, nil, true, true},
+		"all, by an option":        {plain, plain, []timeout.Option{timeout.WithDetached()}, true, true},
+		"one, with another option": {plain, detached, []timeout.Option{timeout.WithBus(&hooks.Bus{})}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := manage(t, tc.def, tc.cfg, tc.opts...)
+				for operation, detached := range map[string]bool{"report": tc.report, "other": tc.other} {
+					begun, want, abandoned := time.Now(), time.Minute, 0
+					if detached {
+						want, abandoned = time.Second, 1
+					}
+					err := m.Run(t.Context(), operation, deaf(time.Minute, func() error { return nil }))
+					if time.Since(begun) != want || errors.Is(err, timeout.ErrAbandoned) != detached || m.Abandoned() != abandoned {
+						t.Errorf("%s: %v after %v, %d abandoned", operation, err, time.Since(begun), m.Abandoned())
+					}
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					if m.Abandoned() != 0 {
+						t.Errorf("%s is still counted", operation)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestDetachedOperationOfAManagerIsLikeADetachedPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &hooks.Bus{}
+		ended := make(chan hooks.AbandonedEnded, 1)
+		hooks.On(bus, func(_ context.Context, e hooks.AbandonedEnded) { ended <- e })
+		cfg := timeout.Config{Timeout: time.Second, Message: "Report is late", Detached: true}
+		m := manage(t, timeout.DefaultConfig(), cfg, timeout.WithBus(bus))
+		p, err := timeout.New("report", cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := func() error { panic("late") }
+		got, want := m.Run(t.Context(), "report", deaf(time.Minute, late)), p.Execute(t.Context(), deaf(time.Minute, late))
+		if got == nil || got.Error() != want.Error() || !errors.Is(got, timeout.ErrTimeout) || !errors.Is(got, timeout.ErrAbandoned) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		time.Sleep(time.Minute) // until both have ended
+		if e := <-ended; e.Operation != "report" || e.Ran != time.Minute || e.Panic != "late" {
+			t.Errorf("announced %+v", e)
+		}
+		defer func() {
+			if value := recover(); value != "early" {
+				t.Errorf("the panic of an operation that is waited for became %v", value)
+			}
+		}()
+		_ = m.Run(t.Context(), "report", func(context.Context) error { panic("early") })
+	})
+}
+
+func TestConfigureKeepsWhatTheManagerSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := manage(t, timeout.Config{Message: "Too slow", Detached: true}, timeout.Config{Message: "Report is late"})
+		configure(t, m, "report", time.Second)
+		err := m.Run(t.Context(), "report", deaf(time.Minute, boom))
+		var late *timeout.Error
+		if !errors.As(err, &late) || late.Message != "Too slow" || late.Limit != time.Second || m.Abandoned() != 1 {
+			t.Errorf("got %v, %d abandoned", err, m.Abandoned())
+		}
+		time.Sleep(time.Minute)
+	})
+}

@@ -36,7 +36,11 @@ func WithBus(bus *hooks.Bus) Option { return func(p *Policy) { p.bus = bus } }
 // New returns a policy. The name appears in errors and events. The error lists everything that is wrong with name and
 // cfg; it satisfies errors.Is(err, [patterns.ErrConfiguration]).
 func New(name string, cfg Config, opts ...Option) (*Policy, error) {
-	cfg = cfg.withDefaults()
+	return newPolicy(name, cfg.withDefaults(), opts)
+}
+
+// newPolicy is New for a configuration that has its defaults.
+func newPolicy(name string, cfg Config, opts []Option) (*Policy, error) {
 	var checks patterns.Checks
 	checks.Name(name)
 	checks.Include("", cfg.Validate())
