@@ -14,6 +14,7 @@ func BenchmarkTimeouts(b *testing.B)      { run(b, timeouts(b.Context(), nothing
 func BenchmarkPipelines(b *testing.B)     { run(b, pipelines(nothing)...) }
 func BenchmarkTransports(b *testing.B)    { run(b, transports(b.Context(), nothing)...) }
 func BenchmarkIdempotencies(b *testing.B) { run(b, idempotencies(nothing)...) }
+func BenchmarkServers(b *testing.B)       { run(b, servers(nothing)...) }
 
 // BenchmarkBackends starts those whose name is asked for: -bench=Backends/Redis.
 func BenchmarkBackends(b *testing.B) {

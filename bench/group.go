@@ -66,7 +66,8 @@ func groups(request context.Context, op operation) []group {
 	all = append(all, timeouts(request, op)...)
 	all = append(all, pipelines(op)...)
 	all = append(all, transports(request, op)...)
-	return append(all, idempotencies(op)...)
+	all = append(all, idempotencies(op)...)
+	return append(all, servers(op)...)
 }
 
 // times makes n calls. The compiler inlines it together with call, so that this loop is what is measured, and not

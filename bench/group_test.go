@@ -27,6 +27,8 @@ func callsOperation(g group, c contender) bool {
 	switch g.name {
 	case "Open breaker", "Token available", "Token denied", "Idempotency: replay":
 		return false
+	case "HTTP server: replay", "HTTP server over TCP: replay":
+		return c.role == floor
 	case "Floors":
 		return strings.Contains(c.name, "call")
 	default:

@@ -26,7 +26,7 @@ func (g *Guard) admit(ctx, caller context.Context, call Call) (admission, error)
 // admitIn is admit in a transaction, if there is one.
 func (g *Guard) admitIn(ctx, caller context.Context, call Call, tx Transaction) (admission, error) {
 	req := ClaimRequest{
-		Key: call.storeKey(), Fingerprint: call.Fingerprint, Lease: g.cfg.Lease, Retention: g.retention(call),
+		Key: call.storeKey(g.prefix), Fingerprint: call.Fingerprint, Lease: g.cfg.Lease, Retention: g.retention(call),
 	}
 	if claim, ok := g.cache.get(req); ok {
 		g.publishHit(ctx, call, req.Key, claim.Age)

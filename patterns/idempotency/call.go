@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/steadyfx/steady/patterns"
@@ -49,17 +48,22 @@ func (c Call) validate(maxKeyLength int) error {
 	return &ConfigurationError{Err: checks.Err(c.Operation)}
 }
 
-// storeKey joins what identifies the action. The lengths keep ("a", "bc") and ("ab", "c") apart.
-func (c Call) storeKey() string {
-	var key strings.Builder
-	key.Grow(len(c.Operation) + len(c.Scope) + len(c.Key) + 2*len("1048576:"))
-	for _, part := range [...]string{c.Operation, c.Scope} {
-		key.WriteString(strconv.Itoa(len(part)))
-		key.WriteByte(':')
-		key.WriteString(part)
+// storeKey joins what identifies the action. The lengths keep ("a", "bc") and ("ab", "c") apart, and the first byte those
+// with and without a prefix.
+func (c Call) storeKey(prefix string) string {
+	key := make([]byte, 0, 256)
+	if prefix != "" {
+		key = append(key, 'p')
+		key = strconv.AppendInt(key, int64(len(prefix)), 10)
+		key = append(key, ':')
+		key = append(key, prefix...)
 	}
-	key.WriteString(c.Key)
-	return key.String()
+	for _, part := range [...]string{c.Operation, c.Scope} {
+		key = strconv.AppendInt(key, int64(len(part)), 10)
+		key = append(key, ':')
+		key = append(key, part...)
+	}
+	return string(append(key, c.Key...))
 }
 
 // digest is what events say of a store key.

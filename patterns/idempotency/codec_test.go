@@ -2,6 +2,7 @@ package idempotency_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/steadyfx/steady/patterns/idempotency"
 )
@@ -186,4 +188,48 @@ func TestCodecsAreChecked(t *testing.T) {
 		wantError[*idempotency.ConfigurationError](t, err)
 		wantEqual(t, "fields", fieldsOf(err), append([]string{"wait"}, test.fields...))
 	}
+}
+
+type sealed struct {
+	Order  string
+	amount int
+}
+
+// Else the first caller would get what no duplicate gets.
+func TestResultThatJSONWouldNotHoldInFullIsRefusedBeforeTheRun(t *testing.T) {
+	g := guardWith(t, newStore(t))
+	_, err := idempotency.Do(t.Context(), g, charge("k"), func(context.Context) (*[]sealed, error) {
+		t.Error("was run")
+		return nil, nil
+	})
+	wantError[*idempotency.ConfigurationError](t, err)
+	if !strings.Contains(err.Error(), "amount") {
+		t.Errorf("error %v, want the field", err)
+	}
+	_, err = idempotency.Do(t.Context(), guardWith(t, newStore(t), idempotency.WithCodec(shouting{1})), charge("k"),
+		returning(new(int), sealed{Order: "a", amount: 1}))
+	if err != nil {
+		t.Errorf("a codec of one's own knows what it holds: %v", err)
+	}
+}
+
+type base struct{ Order string }
+
+func TestResultMayHaveFieldsThatAreToBeLeftOut(t *testing.T) {
+	type partial struct {
+		base
+
+		_      struct{}
+		Paid   time.Time
+		Cached string `json:"-"`
+	}
+	g, runs := guardWith(t, newStore(t)), 0
+	want := partial{base: base{"a"}, Paid: time.Unix(1, 0).UTC()}
+	for range 2 {
+		result, err := idempotency.Do(t.Context(), g, charge("k"), returning(&runs, want))
+		if err != nil || result.Value != want {
+			t.Errorf("got %+v and %v", result.Value, err)
+		}
+	}
+	wantEqual(t, "runs", runs, 1)
 }

@@ -19,8 +19,9 @@ type Config struct {
 	MaxEntries      int           `koanf:"max_entries"`       // memory backend: results kept, the oldest go first
 	CleanupInterval time.Duration `koanf:"cleanup_interval"`  // between two rounds of the janitor
 	AutoCleanup     bool          `koanf:"auto_cleanup"`      // whether the Fx module starts the janitor
-	KeyPrefix       string        `koanf:"key_prefix"`        // of the keys in shared backends
+	KeyPrefix       string        `koanf:"key_prefix"`        // keeps the keys of services that share a store apart
 	MaxKeyLength    int           `koanf:"max_key_length"`    // bytes; a longer key is refused
+	MaxResult       int64         `koanf:"max_result"`        // bytes of a result that is kept; of a larger one, that it was
 	MaxRequestBody  int64         `koanf:"max_request_body"`  // HTTP: bytes of a request with a key; a larger one is refused
 	MaxResponseBody int64         `koanf:"max_response_body"` // HTTP: bytes of a response that is kept; of a larger one, that it was
 	Backend         string        `koanf:"backend"`           // which store; empty: the one wired in, else memory
@@ -31,12 +32,13 @@ const MemoryBackend = "memory"
 
 // DefaultConfig returns: results kept for 1 h, claims for 30 s unless extended, duplicates of calls that are acting
 // refused at once, nothing run without the store, nothing at hand beside it (else for 1 min), 10,000 results in memory,
-// a cleanup every 300 s, the prefix "idempotency:", keys of up to 512 bytes, and bodies of up to 1 MiB.
+// a cleanup every 300 s, the prefix "idempotency:", keys of up to 512 bytes, and results and bodies of up
+// to 1 MiB.
 func DefaultConfig() Config {
 	return Config{
 		TTL: time.Hour, Lease: 30 * time.Second, CacheTTL: time.Minute, MaxEntries: 10_000,
 		CleanupInterval: 5 * time.Minute, AutoCleanup: true, KeyPrefix: "idempotency:", MaxKeyLength: 512,
-		MaxRequestBody: 1 << 20, MaxResponseBody: 1 << 20,
+		MaxResult: 1 << 20, MaxRequestBody: 1 << 20, MaxResponseBody: 1 << 20,
 	}
 }
 
@@ -56,6 +58,7 @@ func (c Config) Validate() error {
 	checks.That(c.CacheEntries >= 0, "cache_entries", "must not be negative, got %d", c.CacheEntries)
 	checks.That(c.MaxEntries >= 1, "max_entries", "must be at least 1, got %d", c.MaxEntries)
 	checks.That(c.MaxKeyLength >= 1, "max_key_length", "must be at least 1, got %d", c.MaxKeyLength)
+	checks.That(c.MaxResult >= 1, "max_result", "must be at least 1, got %d", c.MaxResult)
 	checks.That(c.MaxRequestBody >= 1, "max_request_body", "must be at least 1, got %d", c.MaxRequestBody)
 	checks.That(c.MaxResponseBody >= 1, "max_response_body", "must be at least 1, got %d", c.MaxResponseBody)
 	return checks.Err("")
@@ -77,6 +80,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxKeyLength == 0 {
 		c.MaxKeyLength = d.MaxKeyLength
+	}
+	if c.MaxResult == 0 {
+		c.MaxResult = d.MaxResult
 	}
 	if c.MaxRequestBody == 0 {
 		c.MaxRequestBody = d.MaxRequestBody

@@ -30,10 +30,6 @@ func DiscardResponse(ctx context.Context) { decide(ctx, discard, 0) }
 
 type recorderKey struct{}
 
-func withRecorder(ctx context.Context, r *recorder) context.Context {
-	return context.WithValue(ctx, recorderKey{}, r)
-}
-
 func decide(ctx context.Context, d decision, ttl time.Duration) {
 	if r, ok := ctx.Value(recorderKey{}).(*recorder); ok {
 		r.decision, r.ttl = d, ttl

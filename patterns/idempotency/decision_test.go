@@ -57,6 +57,27 @@ func TestHandlerDecidesWhetherItsResponseIsKept(t *testing.T) {
 	}
 }
 
+func TestFunctionsInAHandlerDecideForTheHandler(t *testing.T) {
+	g, _ := newGuard(t, newStore(t), idempotency.Config{})
+	runs := 0
+	charged := func(ctx context.Context) error {
+		_, err := idempotency.Do(ctx, g, charge(strconv.Itoa(runs)), func(ctx context.Context) (int, error) {
+			idempotency.DiscardResponse(ctx)
+			return 1, nil
+		})
+		return err
+	}
+	h := guarded(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		runs++
+		wantEqual(t, "error", charged(r.Context()), error(nil))
+	}))
+	post(h, "k")
+	post(h, "k")
+	wantEqual(t, "runs", runs, 2)
+	runs++
+	wantEqual(t, "error without a handler", charged(t.Context()), error(nil))
+}
+
 func TestHandlerDecidesHowLongItsResponseIsKept(t *testing.T) {
 	for name, test := range map[string]struct {
 		ttl, want time.Duration

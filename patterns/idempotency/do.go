@@ -25,8 +25,8 @@ type Result[T any] struct {
 // without an error, because the work is done, and hooks.IdempotencyClaimLost says that the result was not stored. A
 // result that the store does not take within 5 s, or the lease if that is shorter, is returned likewise, with
 // hooks.IdempotencyCompletionFailed: the key stays blocked until the lease ends. A value that the codec cannot hold,
-// such as an infinite number in JSON, is returned with the same event; the key is used up, and later calls get a
-// [*StoreError].
+// such as an infinite number in JSON, and one that is larger than Config.MaxResult, is returned with the same event; the
+// key is used up, and later calls get a [*StoreError].
 //
 // If fn fails, its error is returned as it is and the key is free again; if it panics or calls runtime.Goexit, that
 // goes on once the key is free. An error that [WithRecordedErrors] recognizes is returned as it is too, but uses the key
@@ -34,7 +34,7 @@ type Result[T any] struct {
 // ctx is cancelled.
 //
 // The other errors mean that fn was not run: a [*ConfigurationError] for a call that lacks something, and for a T that
-// the codec cannot hold; a [*ConflictError] while another call is acting, at once or after Config.Wait; a
+// the codec cannot hold in full, for JSON one with unexported fields; a [*ConflictError] while another call is acting, at once or after Config.Wait; a
 // [*DuplicateRequestError] for a key that belongs to another payload; a [*BackendError] when the store cannot be asked,
 // unless Config.FailOpen says to run fn all the same; a [*StoreError] when the stored result cannot be read as a T. After
 // a *BackendError the claim may have reached the store; then the key is blocked until its lease ends.
@@ -120,6 +120,9 @@ func perform[T any, F form[T]](
 			stored, err = as.encode(g, &value)
 		} else if stored, err = g.record(failure); stored == nil && err == nil {
 			return nil, failure
+		}
+		if err == nil {
+			err = g.fits(stored)
 		}
 		if err != nil { // too late for the caller to do anything about it, and too late to run again
 			e.publishCompletionFailed(err)

@@ -209,6 +209,28 @@ func TestDifferentCallsDoNotMeet(t *testing.T) {
 	}
 }
 
+// Two services had the same operations and one table, and one answered for the other.
+func TestServicesWithPrefixesOfTheirOwnDoNotMeetInAStore(t *testing.T) {
+	store := newStore(t)
+	calls := []idempotency.Call{{Operation: "a", Key: "c"}, {Operation: "refunds", Scope: "a", Key: "0:c"}}
+	for i, prefix := range []string{"", "payments:", "refunds", "p7:refunds"} {
+		g, _ := newGuard(t, store, idempotency.Config{KeyPrefix: prefix})
+		for _, call := range calls {
+			runs := 0
+			if _, err := idempotency.Do(t.Context(), g, call, returning(&runs, i)); err != nil || runs != 1 {
+				t.Errorf("prefix %q: %+v met another call: %v", prefix, call, err)
+			}
+		}
+	}
+	for _, prefix := range []string{"", idempotency.DefaultConfig().KeyPrefix} { // which are the same
+		g, _ := newGuard(t, store, idempotency.Config{KeyPrefix: prefix})
+		result, err := idempotency.Do(t.Context(), g, calls[0], returning(new(int), -1))
+		if err != nil || result.Value != 0 {
+			t.Errorf("prefix %q: got %+v and %v, want the result of the first", prefix, result, err)
+		}
+	}
+}
+
 func TestCallsThatLackSomethingReachNoStore(t *testing.T) {
 	store := newStore(t)
 	g, _ := newGuard(t, store, idempotency.Config{MaxKeyLength: 4})

@@ -14,41 +14,49 @@ const maxStoreTime = 5 * time.Second
 
 // execution is one run of a function under a claim, and the context of that function.
 type execution struct {
-	context.Context
+	lazyContext
 
-	guard *Guard
-	call  Call
-	key   string // of the store
-	token Token
-	beat  heartbeat
+	guard    *Guard
+	call     Call
+	key      string // of the store
+	token    Token
+	response *recorder // nil: the function is no handler
+	beat     heartbeat
+	settling lazyContext // of the last write to the store
 
 	retention time.Duration // of the result; fn may change it
 }
 
-// Value finds what [CallOf] and [FenceOf] ask for.
+// Value finds what [CallOf], [FenceOf] and [KeepResponse] ask for.
 func (e *execution) Value(key any) any {
 	switch key.(type) {
 	case callKey:
 		return e.call
 	case fenceKey:
 		return e.token.Fence
-	default:
-		return e.Context.Value(key)
+	case recorderKey:
+		if e.response != nil {
+			return e.response
+		}
 	}
+	return e.lazyContext.Value(key)
 }
 
 // run runs fn and settles the claim, which was asked for at the given time: complete if fn returns without an error,
-// released if it returns one, panics or ends the goroutine.
+// released if it returns one, panics or ends the goroutine, unless a part of its response has been sent before.
 func (e *execution) run(ctx context.Context, asked time.Time, fn func(context.Context) ([]byte, error)) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	e.Context = ctx
-	e.beat.start(e, asked, cancel)
+	e.parent = ctx
+	defer e.cancel(nil)
+	e.beat.start(e, asked)
 	var value []byte
-	succeeded := false // stays so when fn never returns
+	returned, succeeded := false, false // stay so when fn panics or ends the goroutine
 	defer func() {
 		defer e.guard.waiting.settle(e.key)
 		known := e.beat.stop()
+		if !returned && e.response != nil && e.response.begun() {
+			value, err = e.response.result()
+			succeeded = err == nil
+		}
 		if succeeded {
 			e.complete(value, known)
 		} else {
@@ -56,7 +64,7 @@ func (e *execution) run(ctx context.Context, asked time.Time, fn func(context.Co
 		}
 	}()
 	value, err = fn(e)
-	succeeded = err == nil
+	returned, succeeded = true, err == nil
 	return err
 }
 
@@ -69,7 +77,7 @@ func (e *execution) extend(ctx context.Context) error {
 func (e *execution) complete(value []byte, lossKnown bool) {
 	g := e.guard
 	stored, asked := g.keys.seal(e.key, value), time.Now()
-	_, err := e.persist(func(ctx context.Context) error {
+	_, err := e.persist(asked, func(ctx context.Context) error {
 		return g.store.Complete(ctx, e.key, e.token, stored, e.retention)
 	})
 	switch {
@@ -88,7 +96,9 @@ func (e *execution) complete(value []byte, lossKnown bool) {
 // release gives the key back after a failure, which is what the caller is told; failures here are told by events only.
 func (e *execution) release(lossKnown bool) {
 	g := e.guard
-	attempts, err := e.persist(func(ctx context.Context) error { return g.store.Release(ctx, e.key, e.token) })
+	attempts, err := e.persist(time.Now(), func(ctx context.Context) error {
+		return g.store.Release(ctx, e.key, e.token)
+	})
 	switch {
 	case err == nil,
 		errors.Is(err, ErrClaimLost) && attempts > 1: // one before had reached the store, only its answer was lost
@@ -104,10 +114,11 @@ func (e *execution) release(lossKnown bool) {
 
 // persist runs a write detached from the caller's cancellation, and repeats it with growing pauses while the backend
 // is not available, until time is up. Both writes may be repeated when it is not known whether they reached the store.
-func (e *execution) persist(write func(context.Context) error) (attempts int, err error) {
+func (e *execution) persist(now time.Time, write func(context.Context) error) (attempts int, err error) {
 	limit := min(e.guard.cfg.Lease, maxStoreTime)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Context), limit)
-	defer cancel()
+	ctx := &e.settling
+	ctx.parent, ctx.deadline = e.parent, now.Add(limit)
+	defer ctx.cancel(nil)
 	for pause := limit / 50; ; pause = min(2*pause, limit/10) {
 		attempts++
 		err = write(ctx)

@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"fmt"
 	"reflect"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 type Guard struct {
 	store   Store
 	cfg     Config
+	prefix  string // of the keys; empty: the one that all have who were given no other
 	bus     *hooks.Bus
 	codecs  codecs
 	keys    *keyring // nil: results are stored as they are
@@ -29,8 +31,12 @@ func New(store Store, cfg Config, opts ...Option) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	prefix := cfg.KeyPrefix
+	if prefix == DefaultConfig().KeyPrefix {
+		prefix = ""
+	}
 	return &Guard{
-		store: store, cfg: cfg, bus: o.bus, codecs: o.codecs, keys: o.keys, errors: o.errors,
+		store: store, prefix: prefix, cfg: cfg, bus: o.bus, codecs: o.codecs, keys: o.keys, errors: o.errors,
 		cache: newCache(cfg.CacheEntries, cfg.CacheTTL),
 	}, nil
 }
@@ -47,6 +53,15 @@ func (g *Guard) storable(t reflect.Type) error {
 	}
 	err, _ := known.(error)
 	return err
+}
+
+// fits returns an error for a result that is larger than those that are kept. What a store is given has a limit: beyond
+// one of its own it would not keep the result at all, and the call would be made again.
+func (g *Guard) fits(stored []byte) error {
+	if size := int64(len(stored)) - 1; size > g.cfg.MaxResult { // without the byte of its format
+		return fmt.Errorf("the result has %d bytes, and at most %d are kept (max_result)", size, g.cfg.MaxResult)
+	}
+	return nil
 }
 
 // opDecrypt is the StoreError.Op of a stored result that cannot be decrypted.

@@ -11,9 +11,8 @@ import (
 // heartbeat extends the claim of an execution at every third of its lease. Between two beats it is a timer and no
 // goroutine.
 type heartbeat struct {
-	of     *execution
-	lease  time.Duration
-	cancel context.CancelCauseFunc // ends the context of the function
+	of    *execution
+	lease time.Duration
 
 	// Of the beats, which come one at a time.
 	expires time.Time // the lease lasts at least until then
@@ -32,8 +31,8 @@ type heartbeat struct {
 // store says that the claim is lost, or does nothing but fail until the lease is over, the function's context is
 // cancelled, the loss is published, and no beat follows: in the second case nobody may have taken the claim over, but
 // from then on anybody can.
-func (h *heartbeat) start(of *execution, asked time.Time, cancel context.CancelCauseFunc) {
-	h.of, h.lease, h.cancel = of, of.guard.cfg.Lease, cancel
+func (h *heartbeat) start(of *execution, asked time.Time) {
+	h.of, h.lease = of, of.guard.cfg.Lease
 	h.expires = asked.Add(h.lease)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,7 +72,7 @@ func (h *heartbeat) beat() {
 		h.lose(fmt.Errorf("%w: %w", ErrClaimLost, h.failure))
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.of.Context), limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.of.parent), limit)
 	defer cancel()
 	if !h.interruptible(cancel) {
 		return
@@ -118,7 +117,7 @@ func (h *heartbeat) lose(cause error) {
 	tell := h.lossTold
 	h.mu.Unlock()
 	if tell {
-		h.cancel(cause)
+		h.of.cancel(cause)
 		h.of.publishClaimLost(false)
 	}
 }

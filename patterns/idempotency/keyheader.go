@@ -59,13 +59,20 @@ func parseKey(lines []string, maxLength int, strict bool) (string, error) {
 		return "", &MalformedKeyError{"the key must not be empty"}
 	case len(key) > maxLength:
 		return "", &MalformedKeyError{fmt.Sprintf("the key must be at most %d bytes long", maxLength)}
-	case strings.ContainsFunc(key, unprintable):
+	case !printable(key):
 		return "", &MalformedKeyError{"the key must be printable ASCII characters"}
 	}
 	return key, nil
 }
 
-func unprintable(r rune) bool { return r < ' ' || r > '~' }
+func printable(key string) bool {
+	for i := range len(key) {
+		if key[i] < ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
 
 // parameters is what may follow the string of an Item (RFC 8941, section 3.1.2).
 var parameters = regexp.MustCompile(`^(; *[a-z*][a-z0-9_.*-]*(=(` +

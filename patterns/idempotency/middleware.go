@@ -31,9 +31,9 @@ func SharedScope(*http.Request) string { return "shared" }
 // The first request runs the handler. Its response is held back until it is stored, and then sent. Responses with
 // status 2xx, 3xx and 4xx, except 408, 409, 425 and 429, are stored, with the headers that describe the content; any
 // other gives the key back and goes to the client as it is. [WithStripeMode] stores 5xx too, and a handler decides
-// otherwise with [KeepResponse] and [DiscardResponse]. A panic gives the key back and goes on. Later requests get the
-// stored status, headers and body, with the header "Idempotent-Replayed: true", which a service with clients in browsers
-// should expose by CORS.
+// otherwise with [KeepResponse] and [DiscardResponse]. A panic gives the key back, unless a part of a response that would
+// be stored has been sent, and goes on. Later requests get the stored status, headers and body, with the header
+// "Idempotent-Replayed: true", which a service with clients in browsers should expose by CORS.
 //
 // A 401 or a 403 of the handler is stored as well, and is the answer to a client that has got itself the right since.
 // Authenticate outside of the middleware, where the scope comes from; and compress outside of it too, because the stored
@@ -111,8 +111,9 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, key string) {
 		}
 		return
 	}
+	path := requestedPath(r)
 	call := Call{
-		Operation: r.Method + " " + route(r), Scope: scope, Key: key, Fingerprint: requestFingerprint(r, body, m.payload),
+		Operation: operation(r, path), Scope: scope, Key: key, Fingerprint: requestFingerprint(r, path, body, m.payload),
 	}
 	ctx, cancel := withoutDisconnect(r.Context())
 	defer cancel()
@@ -134,9 +135,11 @@ func (m *middleware) act(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, call Call, a admission, body []byte,
 ) {
 	response := newRecorder(w, &m.responses)
+	defer response.undo()
 	e := m.guard.execution(call, a)
+	e.response = response
 	_ = e.run(ctx, a.asked, func(ctx context.Context) ([]byte, error) { // whose error only says not to store
-		m.handle(withRecorder(ctx, response), response, r, body)
+		m.handle(ctx, response, r, body)
 		if response.ttl > 0 {
 			e.retention = response.ttl
 		}

@@ -223,9 +223,17 @@ func TestOperationOfEventsIsMethodAndRoute(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("POST  example.com/orders/{id}", h)
 	mux.Handle("/any/{id}", h)
+	mux.Handle("POST /plain/{id}", h)
+	overridden := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Method = "POST"
+		h.ServeHTTP(w, r)
+	})
+	mux.Handle("LOCK /plain/{id}", overridden)
 	send(mux, request("POST", "/orders/1", "k", ""))
 	send(mux, request("PATCH", "/any/1", "k", ""))
 	send(h, request("POST", "/bare/1", "k", ""))
+	send(mux, request("POST", "/plain/1", "k", ""))
+	send(mux, request("LOCK", "/plain/1", "k", ""))
 	var got []string
 	for _, e := range events.all() {
 		data, _ := json.Marshal(e)
@@ -233,7 +241,9 @@ func TestOperationOfEventsIsMethodAndRoute(t *testing.T) {
 		_ = json.Unmarshal(data, &named)
 		got = append(got, named.Operation)
 	}
-	wantEqual(t, "operations", got, []string{"POST example.com/orders/{id}", "PATCH /any/{id}", "POST /bare/1"})
+	wantEqual(t, "operations", got, []string{
+		"POST example.com/orders/{id}", "PATCH /any/{id}", "POST /bare/1", "POST /plain/{id}", "POST /plain/{id}",
+	})
 }
 
 // What the handlers in between leave of the path can be the same for two resources.

@@ -18,6 +18,7 @@ var (
 // shape is what is known of a type of arguments.
 type shape struct {
 	strict bool // encoding/json must leave nothing out
+	tagged bool // but what is tagged to be
 	open   bool // has interfaces, so that values have to be looked at
 	seen   map[reflect.Type]bool
 }
@@ -59,10 +60,12 @@ func (s *shape) visitFields(t reflect.Type) error {
 	for i := range t.NumField() {
 		field := t.Field(i)
 		switch {
+		case field.Name == "_": // holds nothing
 		case !leftOut(field):
 			if err := s.visit(field.Type); err != nil {
 				return err
 			}
+		case s.strict && field.IsExported() && s.tagged:
 		case s.strict && field.IsExported():
 			return fmt.Errorf("%v has the field %s, which is tagged to be left out", t, field.Name)
 		case s.strict:

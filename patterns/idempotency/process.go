@@ -28,7 +28,7 @@ type verbatim struct{}
 func (verbatim) check(*Guard) error { return nil }
 
 func (verbatim) encode(_ *Guard, v *[]byte) ([]byte, error) { //nolint:unparam // other forms can fail
-	return append([]byte{formatBytes}, *v...), nil
+	return append(append(make([]byte, 0, 1+len(*v)), formatBytes), *v...), nil
 }
 
 func (verbatim) decode(_ *Guard, stored []byte) ([]byte, error) { return payload(stored, formatBytes) }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -17,14 +16,16 @@ import (
 type recorder struct {
 	w       http.ResponseWriter
 	keeping *keeping
-	header  http.Header // the handler's; w's own is left alone until the response is sent
+	header  http.Header // of w, and the handler's
+	before  fields      // header as the handler found it
 
-	status   int         // 0: not written yet
-	sent     http.Header // header as it was when the status was written
-	length   int64       // as declared by Content-Length, or -1
+	status   int    // 0: not written yet
+	sent     fields // header as it was when the status was written
+	length   int64  // as declared by Content-Length, or -1
 	written  int64
-	body     []byte
-	started  bool // status, header and body so far were sent
+	stored   []byte // what will be stored, as far as it was written; nil once started
+	head     int    // where the body begins in it
+	started  bool   // status, header and body so far were sent
 	hijacked bool
 
 	decision decision
@@ -35,7 +36,8 @@ type recorder struct {
 var errNotStored = errors.New("the response is not stored")
 
 func newRecorder(w http.ResponseWriter, k *keeping) *recorder {
-	return &recorder{w: w, keeping: k, header: w.Header().Clone(), length: -1}
+	header := w.Header()
+	return &recorder{w: w, keeping: k, header: header, before: fieldsOf(header), length: -1}
 }
 
 // Header returns the header, which the handler may change until it writes the status.
@@ -49,11 +51,12 @@ func (r *recorder) WriteHeader(status int) {
 	switch {
 	case r.hijacked || r.status != 0:
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
-		replace(r.w.Header(), r.header)
 		r.w.WriteHeader(status)
 	default:
-		r.status, r.sent = status, r.header.Clone()
-		if declared := r.header.Get("Content-Length"); declared != "" { // an error costs more than to look
+		r.status, r.sent = status, fieldsOf(r.header)
+		r.stored = appendHead(make([]byte, 0, headRoom), status, r.sent, r.keeping)
+		r.head = len(r.stored)
+		if declared := first(r.header, "Content-Length"); declared != "" { // an error costs more than to look
 			if length, err := strconv.ParseInt(declared, 10, 64); err == nil && length >= 0 {
 				r.length = length
 			}
@@ -68,7 +71,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	case err != nil:
 		return 0, err
 	case held:
-		r.body = append(r.body, p...)
+		r.stored = append(r.stored, p...)
 		return len(p), nil
 	default:
 		return r.w.Write(p)
@@ -82,7 +85,7 @@ func (r *recorder) WriteString(s string) (int, error) {
 	case err != nil:
 		return 0, err
 	case held:
-		r.body = append(r.body, s...)
+		r.stored = append(r.stored, s...)
 		return len(s), nil
 	default:
 		return io.WriteString(r.w, s)
@@ -107,16 +110,19 @@ func (r *recorder) accept(n int) (held bool, err error) {
 	switch {
 	case r.length >= 0 && r.written > r.length:
 		return false, http.ErrContentLength
-	case !r.started && int64(len(r.body)+n) <= r.keeping.maxBody:
+	case !r.started && r.held()+int64(n) <= r.keeping.maxBody:
 		return true, nil
 	}
 	return false, r.start()
 }
 
+// held is how long the body is that is held back, until start.
+func (r *recorder) held() int64 { return int64(len(r.stored) - r.head) }
+
 // ReadFrom is Write for io.Copy. What is not held back, the connection may send without a copy, for example of a file.
 func (r *recorder) ReadFrom(src io.Reader) (n int64, err error) {
 	if !r.started {
-		room := r.keeping.maxBody - int64(len(r.body))
+		room := r.keeping.maxBody - r.held()
 		n, err = io.Copy(writer{r}, io.LimitReader(src, max(room, room+1))) // one more shows that it does not fit
 		if err != nil || !r.started {
 			return n, err
@@ -157,7 +163,8 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// start sends what was recorded so far; from then on nothing is.
+// start sends what was recorded so far; from then on nothing is. What the handler has put into the header since it wrote
+// the status is there again after that: of it, net/http takes the trailers.
 func (r *recorder) start() error {
 	if r.started {
 		return nil
@@ -166,16 +173,23 @@ func (r *recorder) start() error {
 		r.WriteHeader(http.StatusOK)
 	}
 	r.started = true
-	replace(r.w.Header(), r.sent)
-	r.w.WriteHeader(r.status)
-	body := r.body
-	r.body = nil
-	if len(body) == 0 {
-		return nil
+	var late http.Header
+	if !r.sent.equal(r.header) {
+		late = r.sent.changed(r.header)
+		r.sent.restore(r.header)
 	}
-	_, err := r.w.Write(body)
+	r.w.WriteHeader(r.status)
+	var err error
+	if body := r.stored[r.head:]; len(body) > 0 {
+		_, err = r.w.Write(body)
+	}
+	r.stored = nil
+	maps.Copy(r.header, late)
 	return err
 }
+
+// begun reports whether the client may have received a part of the response: what cannot be taken back.
+func (r *recorder) begun() bool { return r.started || r.hijacked }
 
 // result is called once the handler is done. It returns what to store, or errNotStored if a later request with the
 // same key is to be handled anew.
@@ -193,30 +207,23 @@ func (r *recorder) result() ([]byte, error) {
 	switch {
 	case !kept:
 		return nil, errNotStored
-	case r.hijacked || r.started:
+	case r.begun():
 		return tombstone(), nil
 	default:
-		return encodeResponse(r.status, r.sent, r.keeping.header, r.body), nil
+		return r.stored, nil
 	}
 }
 
-// finish sends what was held back. What the handler has put into the header since it wrote the status goes along: of
-// that, net/http takes the trailers.
+// finish sends what was held back.
 func (r *recorder) finish() {
-	if r.hijacked {
-		return
-	}
-	_ = r.start() // fails only for a client that is gone
-	header := r.w.Header()
-	for name, values := range r.header {
-		if !slices.Equal(values, r.sent[name]) {
-			header[name] = values
-		}
+	if !r.hijacked {
+		_ = r.start() // fails only for a client that is gone
 	}
 }
 
-// replace makes dst the same as src.
-func replace(dst, src http.Header) {
-	clear(dst)
-	maps.Copy(dst, src)
+// undo leaves no trace of a response that was not sent, for a handler further out that recovers from a panic.
+func (r *recorder) undo() {
+	if !r.begun() {
+		r.before.restore(r.header)
+	}
 }

@@ -60,15 +60,19 @@ type readBefore struct{ bytes.Reader }
 
 func (*readBefore) Close() error { return nil }
 
-// route returns the pattern that the router found, without the method, or the path.
-func route(r *http.Request) string {
+// operation returns the method and the route: the pattern that the router found, without its method, or the path.
+func operation(r *http.Request, path string) string {
 	if r.Pattern == "" {
-		return requestedPath(r)
+		return r.Method + " " + path
 	}
-	if method := strings.IndexAny(r.Pattern, " \t"); method >= 0 {
-		return strings.TrimLeft(r.Pattern[method:], " \t")
+	route := r.Pattern
+	if blank := strings.IndexAny(route, " \t"); blank >= 0 {
+		route = strings.TrimLeft(route[blank:], " \t")
 	}
-	return r.Pattern
+	if len(r.Pattern) == len(r.Method)+len(" ")+len(route) && strings.HasPrefix(r.Pattern, r.Method+" ") {
+		return r.Pattern // as it is nearly always written
+	}
+	return r.Method + " " + route
 }
 
 // requestedPath returns the path in the request line. A handler further out may have cut r.URL.Path, and what two such
@@ -86,15 +90,17 @@ func requestedPath(r *http.Request) string {
 
 // requestFingerprint is [Fingerprint] for a request: its method, its path, and what payload returns or else its query,
 // content type and body.
-func requestFingerprint(r *http.Request, body []byte, payload func(*http.Request, []byte) []byte) []byte {
+func requestFingerprint(
+	r *http.Request, path string, body []byte, payload func(*http.Request, []byte) []byte,
+) []byte {
 	parts := make([]byte, 0, 256)
 	parts = appendPart(parts, r.Method)
-	parts = appendPart(parts, requestedPath(r))
+	parts = appendPart(parts, path)
 	if payload != nil {
 		body = payload(r, body)
 	} else {
 		parts = appendPart(parts, canonicalQuery(r.URL.RawQuery))
-		parts = appendPart(parts, r.Header.Get("Content-Type"))
+		parts = appendPart(parts, first(r.Header, "Content-Type"))
 	}
 	parts = binary.BigEndian.AppendUint64(parts, uint64(len(body)))
 	h := sha256.New()

@@ -43,6 +43,9 @@ func (k *keeping) status(status int) bool {
 
 // header reports whether a header is kept.
 func (k *keeping) header(name string) bool {
+	if replayable(name) { // as it is written, which is nearly always canonical
+		return true
+	}
 	name = http.CanonicalHeaderKey(name)
 	return replayable(name) || slices.Contains(k.more, name)
 }
@@ -81,22 +84,22 @@ func ofTheExchange(name string) bool {
 	}
 }
 
-func encodeResponse(status int, header http.Header, kept func(name string) bool, body []byte) []byte {
-	stored := make([]byte, 0, len(body)+headerRoom)
+// headRoom is for the status and the headers of most responses, and for a short body.
+const headRoom = 256
+
+// appendHead appends what is stored of a response before its body.
+func appendHead(stored []byte, status int, header fields, kept *keeping) []byte {
 	stored = binary.AppendUvarint(append(stored, formatResponse), uint64(status))
-	for name, values := range header {
-		if kept(name) {
-			stored = binary.AppendUvarint(appendText(stored, name), uint64(len(values)))
-			for _, value := range values {
+	for _, field := range header {
+		if kept.header(field.name) {
+			stored = binary.AppendUvarint(appendText(stored, field.name), uint64(len(field.values)))
+			for _, value := range field.values {
 				stored = appendText(stored, value)
 			}
 		}
 	}
-	return append(appendText(stored, ""), body...)
+	return appendText(stored, "")
 }
-
-// headerRoom is for the headers of most responses.
-const headerRoom = 256
 
 func appendText(stored []byte, text string) []byte {
 	return append(binary.AppendUvarint(stored, uint64(len(text))), text...)
@@ -146,16 +149,17 @@ func (resp storedResponse) restore(header http.Header) {
 		for left := in.number(); left > 0; left-- {
 			values = append(values, text())
 		}
-		header[name] = slices.Clip(values[first:])
-		if len(header[name]) == 0 {
+		if len(values) == first {
 			header[name] = nil // so net/http must not find a value by itself
+		} else {
+			header[name] = slices.Clip(values[first:])
 		}
 	}
 	values = append(values, "true")
 	header[replayedHeader] = values[len(values)-1:]
 }
 
-// input reads what encodeResponse has written. Once it is broken, all that follows is empty.
+// input reads what appendHead has written. Once it is broken, all that follows is empty.
 type input struct {
 	rest   []byte
 	broken bool

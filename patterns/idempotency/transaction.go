@@ -133,6 +133,9 @@ func (t *transacted) keep(ctx context.Context, encode func() ([]byte, error)) er
 		return patterns.Ended(ctx)
 	}
 	value, err := encode()
+	if err == nil {
+		err = t.guard.fits(value)
+	}
 	if err != nil {
 		return t.guard.storeError("encode", err)
 	}
@@ -145,6 +148,9 @@ func (t *transacted) record(ctx context.Context, failure error) (committed bool,
 	stored, err := t.guard.record(failure)
 	if stored == nil && err == nil {
 		return false, nil
+	}
+	if err == nil {
+		err = t.guard.fits(stored)
 	}
 	if err == nil {
 		err = t.tx.Undo(ctx)
