@@ -27,6 +27,10 @@ var (
 	// for [Ignored]. A server that is still carrying out what an attempt before asked for neither fails nor succeeds.
 	ErrIgnored = errors.New("ignored: the call teaches nothing about the dependency")
 
+	// ErrAbandoned is matched by an error that means: the operation still runs, and nobody waits for it any more. What it
+	// holds must not be given to another yet.
+	ErrAbandoned = errors.New("abandoned: the operation still runs")
+
 	// ErrConfiguration is matched by every error about a configuration value.
 	ErrConfiguration = errors.New("configuration")
 )

@@ -28,7 +28,9 @@ type Result[T any] struct {
 // such as an infinite number in JSON, and one that is larger than Config.MaxResult, is returned with the same event; the
 // key is used up, and later calls get a [*StoreError].
 //
-// If fn fails, its error is returned as it is and the key is free again; if it panics or calls runtime.Goexit, that
+// If fn fails, its error is returned as it is and the key is free again, unless the error says that something still runs
+// ([patterns.ErrAbandoned], of a detached timeout inside of fn): then the key stays blocked until the lease ends, and what
+// runs for longer is not protected. A detached timeout belongs around Do. If it panics or calls runtime.Goexit, that
 // goes on once the key is free. An error that [WithRecordedErrors] recognizes is returned as it is too, but uses the key
 // up: later calls get a [*RecordedError], with a Result that lacks nothing but a value. Storing and releasing go on when
 // ctx is cancelled.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/steadyfx/steady/hooks"
+	"github.com/steadyfx/steady/patterns"
 )
 
 // maxStoreTime bounds how long a call waits for the store after its function has returned; a lease that is shorter
@@ -43,7 +44,7 @@ func (e *execution) Value(key any) any {
 }
 
 // run runs fn and settles the claim, which was asked for at the given time: complete if fn returns without an error,
-// released if it returns one, panics or ends the goroutine, unless a part of its response has been sent before.
+// released if it returns one, panics or ends the goroutine, unless it still acts or a part of its response has been sent.
 func (e *execution) run(ctx context.Context, asked time.Time, fn func(context.Context) ([]byte, error)) (err error) {
 	e.parent = ctx
 	defer e.cancel(nil)
@@ -57,9 +58,10 @@ func (e *execution) run(ctx context.Context, asked time.Time, fn func(context.Co
 			value, err = e.response.result()
 			succeeded = err == nil
 		}
-		if succeeded {
+		switch {
+		case succeeded:
 			e.complete(value, known)
-		} else {
+		case !errors.Is(err, patterns.ErrAbandoned): // what still runs keeps the key, until the lease ends
 			e.release(known)
 		}
 	}()

@@ -17,8 +17,8 @@ var (
 	// ErrTimeout is matched by every [*Error].
 	ErrTimeout = errors.New("timeout")
 
-	// ErrAbandoned is matched by every [*AbandonedError].
-	ErrAbandoned = errors.New("abandoned operation")
+	// ErrAbandoned is matched by every [*AbandonedError]. It is [patterns.ErrAbandoned].
+	ErrAbandoned = patterns.ErrAbandoned
 )
 
 // Error says that an operation failed after its limit had passed. Besides [ErrTimeout] it satisfies
