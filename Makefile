@@ -28,7 +28,8 @@ SERVER_OF_redis    = redis
 SERVER_OF_postgres = postgresql
 SERVER_OF_mysql    = mariadb
 
-# Allocations cannot be counted under the race detector, so packages that do it are tested once more without.
+# Allocations cannot be counted under the race detector, and it slows down races over 1,000 keys, so packages with such
+# tests are tested once more without.
 test: services ## Run the tests with the race detector, in random order
 	$(GO) test -race -shuffle=on ./...
 	$(GO) test $$(grep -rl --include='*_test.go' '^//go:build !race' . | xargs -n1 dirname | sort -u)

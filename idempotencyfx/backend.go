@@ -56,7 +56,10 @@ func WithBackend[D any, S idempotency.Store](name string, open func(D) (S, error
 			if err != nil {
 				return nil, fmt.Errorf("idempotencyfx: the backend %q cannot be opened: %w", name, err)
 			}
-			watch(p.Lifecycle, wiring.LoggerOrNop(p.Logger), name, store)
+			if c, ok := any(store).(io.Closer); ok {
+				p.Lifecycle.Append(closing(name, c.Close))
+			}
+			checkAtStart(p.Lifecycle, wiring.LoggerOrNop(p.Logger), fmt.Sprintf("the backend %q", name), store)
 			return store, nil
 		}}}
 	}
@@ -69,18 +72,15 @@ func WithBackend[D any, S idempotency.Store](name string, open func(D) (S, error
 	return fx.Module("idempotency."+name, fx.Provide(provider), wiring.ScopedLogger(name))
 }
 
-// watch adds to the lifecycle what a store of a backend that is not ours needs.
-func watch(lc fx.Lifecycle, log *zap.Logger, name string, store idempotency.Store) {
-	if c, ok := store.(io.Closer); ok {
-		lc.Append(closing(name, c.Close))
-	}
+// checkAtStart adds to the lifecycle that a store which is not ours must answer. What tells the user which one it is.
+func checkAtStart(lc fx.Lifecycle, log *zap.Logger, what string, store idempotency.Store) {
 	ask := store.Ping
 	if s, ok := store.(interface{ EnsureSchema(context.Context) error }); ok {
 		ask = s.EnsureSchema
 	}
 	startCheck{
-		backend: name, limit: 2 * time.Second, ask: ask, log: log,
-		explain: func(err error) error { return fmt.Errorf("idempotencyfx: the backend %q is not usable: %w", name, err) },
+		limit: 2 * time.Second, ask: ask, log: log,
+		explain: func(err error) error { return fmt.Errorf("idempotencyfx: %s is not usable: %w", what, err) },
 	}.appendTo(lc)
 }
 

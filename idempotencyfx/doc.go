@@ -25,19 +25,19 @@
 //
 // Without that key it is the only one that was added, else memory, or Redis with Durable, which has "redis" and
 // "postgres" already. A store of one's own that needs no name is brought by [UseStore]: Fx would refuse a second provider
-// of the interface.
+// of the interface. Durable refuses one in memory.
 //
 // # Connections
 //
 // The client of Redis is, in this order: the one chosen by [UseClient]; the one client that the container holds as a
 // redis.UniversalClient, *redis.Client or *redis.ClusterClient; one built from the redis section of the configuration.
-// The pool of PostgreSQL is the one chosen by [UsePool]; the *pgxpool.Pool of the container; one built from the postgres
-// section. Only what was built here is closed when the application stops. A provider in the container that cannot be
-// built, because one of its own dependencies is missing, is an error and never a reason to fall back to localhost. The
-// log says what is in use.
+// The pool of PostgreSQL is the one chosen by [UsePool], which says when it should be of idempotency alone; the
+// *pgxpool.Pool of the container; one built from the postgres section. Only what was built here is closed when the
+// application stops. A provider in the container that cannot be built, because one of its own dependencies is missing, is
+// an error and never a reason to fall back to localhost. The log says what is in use.
 //
-// At start the server is asked once, and PostgreSQL makes the table if there is none; the check_on_start of the section
-// says what follows if that fails. The table of PostgreSQL takes the place of resilience.idempotency.key_prefix: services
-// that share a schema need one each. The go-redis package logs connection errors to standard error by itself;
-// redis.SetLogger changes that.
+// At start the server is asked once, also whether it would write, and PostgreSQL makes the table if there is none; the
+// check_on_start of the section says what follows if that fails. Services that share a server keep their keys apart by
+// resilience.idempotency.key_prefix, in PostgreSQL also by tables of their own. The go-redis package logs connection
+// errors to standard error by itself; redis.SetLogger changes that.
 package idempotencyfx

@@ -33,8 +33,9 @@ type GuardResult struct {
 	Guard *idempotency.Guard
 }
 
-// NewGuard makes the guard on the store. While the application runs, the health check "idempotency" asks the store
-// whether it answers; with [Durable] it is a critical one.
+// NewGuard makes the guard on the store. While the application runs, the health check "idempotency" pings the store; with
+// [Durable] it is a critical one. What a ping finds out is up to the store: ours notice a server that is away, a table that
+// is gone, and, but for SQLite, one that refuses to write.
 func NewGuard(p GuardParams) (GuardResult, error) {
 	cfg, _, err := p.Config.resolve()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 var Module = fx.Module("idempotency", core())
 
 // Durable is Module with [Redis] and [Postgres] and a promise: records survive the process. They are in Redis unless the
-// configuration selects another durable backend, or the application adds one. It does not start unless that answers, but
-// for redis.check_on_start and postgres.check_on_start.
+// configuration selects another durable backend, or the application adds one, or brings a store by [UseStore]. It does not
+// start unless that answers, but for redis.check_on_start and postgres.check_on_start.
 var Durable = fx.Module("idempotency",
 	core(),
 	Redis,

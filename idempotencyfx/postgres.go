@@ -27,6 +27,12 @@ const postgresBackend = "postgres"
 
 // UsePool keeps records in PostgreSQL through the pool of type P that the container holds, under a name if one is given
 // (fx.ResultTags), where it holds several. The pool is not closed.
+//
+// A claim lives by its heartbeat, which needs a connection three times in a lease. In a pool whose connections are all held
+// by the functions that are guarded, or by what else the application does, the heartbeat waits, the lease runs out, and
+// another replica may act for the same key. So give idempotency a pool of its own, or a lease much longer than anybody
+// waits for a connection. That holds for the *pgxpool.Pool of the container just the same; the pool that is built from
+// the postgres section is of its own.
 func UsePool[P pgstore.Pool](name ...string) fx.Option {
 	return fx.Provide(fx.Annotate(func(pool P) pgstore.Pool { return pool },
 		fx.ParamTags(named(name)), fx.ResultTags(`group:"idempotency.postgres_pools"`)))

@@ -81,7 +81,7 @@ func (p RedisParams) open(cfg idempotency.Config) (idempotency.Store, error) {
 	startCheck{
 		backend: redisBackend, mode: section.CheckOnStart, limit: section.CheckTimeout, log: log,
 		ask: func(ctx context.Context) error {
-			err := selected.client.Ping(ctx).Err()
+			err := store.Ping(ctx)
 			if err == nil {
 				warnOfEviction(ctx, store, log)
 			}
@@ -110,6 +110,8 @@ func (s selection) explain(err error, section config.Redis) error {
 	problem, remedy := "does not answer", "check the client that the application provides"
 	var refused redis.Error
 	switch {
+	case redis.HasErrorPrefix(err, "READONLY"):
+		problem, remedy = "does not write", "connect to the master, or through sentinels by redis.master_name"
 	case errors.As(err, &refused):
 		problem = "refuses the client"
 		if s.owned {

@@ -3,7 +3,9 @@ package idempotencyfx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,6 +25,7 @@ import (
 	"github.com/steadyfx/steady/resiliencefx"
 	"github.com/steadyfx/steady/stores/memstore"
 	"github.com/steadyfx/steady/stores/redisstore"
+	"github.com/steadyfx/steady/stores/sqlitestore"
 	"github.com/steadyfx/steady/testkit/services"
 )
 
@@ -371,6 +374,75 @@ func TestOwnStoreBeatsEverything(t *testing.T) {
 	}
 	wantText(t, mustNotBuild(t, idempotencyfx.Module, fx.Supply(fx.Annotate(mem, fx.As(new(idempotency.Store))))),
 		"already provided")
+}
+
+// hiding is a decorator that says what it hides.
+type hiding struct{ wrapped }
+
+func (h hiding) Unwrap() idempotency.Store { return h.Store }
+
+func TestDurableRefusesAStoreInMemory(t *testing.T) {
+	mem, err := memstore.NewIdempotency(memstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, store := range []idempotency.Store{mem, hiding{wrapped{hiding{wrapped{mem}}}}} {
+		wantText(t, mustNotBuild(t, idempotencyfx.Durable, idempotencyfx.UseStore(store)),
+			"idempotencyfx: Durable needs a durable store", "UseStore", fmt.Sprintf("%T", store), "include Module")
+	}
+	elsewhere := idempotencyfx.Configure(idempotency.Config{Backend: "postgres"})
+	isMemory(t, start(t, idempotencyfx.Module, idempotencyfx.UseStore(mem), elsewhere))
+	wantText(t, mustNotBuild(t, idempotencyfx.Durable, idempotencyfx.UseStore(newTape()), elsewhere),
+		"idempotencyfx: UseStore brings a *idempotencyfx_test.tape, but", `selects "postgres" (code)`, "remove one of them")
+}
+
+func TestDurableAsksTheStoreOfTheApplicationAtStart(t *testing.T) {
+	brought := newTape()
+	fxtest.New(t, fx.NopLogger, idempotencyfx.Durable, idempotencyfx.UseStore(brought)).RequireStart().RequireStop()
+	if brought.pings != 1 {
+		t.Errorf("the store was asked %d times at start", brought.pings)
+	}
+	select {
+	case <-brought.closed:
+		t.Error("the store of the application was closed")
+	default:
+	}
+
+	brought.ping = func(context.Context) error { return errors.New("no tape") }
+	start(t, idempotencyfx.Module, idempotencyfx.UseStore(brought))
+	folder := t.TempDir()
+	file, err := sqlitestore.NewIdempotency(sqlitestore.Config{Path: filepath.Join(folder, "missing", "keys.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, store := range map[string]idempotency.Store{
+		"a *idempotencyfx_test.tape, is not usable: no tape": brought,
+		"the folder of the file is not there":                file,
+		"for schema":                                         file,
+	} {
+		err := fx.New(fx.NopLogger, idempotencyfx.Durable, idempotencyfx.UseStore(store)).Start(t.Context())
+		if err == nil {
+			t.Fatal("the application started")
+		}
+		wantText(t, err.Error(), "idempotencyfx: the store of UseStore", want)
+	}
+}
+
+func TestReplicaIsRefusedAtStart(t *testing.T) {
+	server := services.Redis(t)
+	if !server.Owned() {
+		t.Skip("this test changes its server: unset STEADY_TEST_REDIS_URL to give it one of its own")
+	}
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer client.Close()
+	if err := client.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	err := fx.New(fx.NopLogger, idempotencyfx.Durable, redisAt(server.Addr())).Start(t.Context())
+	if err == nil {
+		t.Fatal("the application started")
+	}
+	wantText(t, err.Error(), "redis does not write", "READONLY", "redis.master_name")
 }
 
 func TestConfigurationCanBeReplaced(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 
 // startCheck asks a backend whether it is usable when the application starts.
 type startCheck struct {
-	backend string // as the configuration calls it
-	mode    string // config.CheckRequire …; empty: required, and there is no key to say otherwise
+	backend string // as the configuration calls it, if it has a key for the mode
+	mode    string // config.CheckRequire …; empty: required
 	limit   time.Duration
 	ask     func(context.Context) error
 	explain func(error) error // says where the backend is, what is wrong and what to do

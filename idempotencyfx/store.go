@@ -15,7 +15,9 @@ import (
 	"github.com/steadyfx/steady/stores/memstore"
 )
 
-// UseStore keeps records in store, whatever backend is configured. The application closes it.
+// UseStore keeps records in store. With [Module] it does so whatever backend is configured. With [Durable], which keeps
+// its promise of whatever is brought, a configured backend beside it is an error, a *memstore.Idempotency is refused, and
+// store must answer within 2 s at start: to EnsureSchema if it has that method, else to Ping. The application closes it.
 func UseStore(store idempotency.Store) fx.Option {
 	if store == nil {
 		return fx.Error(errors.New("idempotencyfx: UseStore was given no store"))
@@ -27,12 +29,13 @@ func UseStore(store idempotency.Store) fx.Option {
 type StoreParams struct {
 	fx.In
 
-	Logger   *zap.Logger `optional:"true"`
-	Config   ConfigParams
-	Bus      *hooks.Bus         `optional:"true"`
-	Own      idempotency.Store  `name:"idempotency.store" optional:"true"` // of UseStore
-	Required durabilityRequired `optional:"true"`                          // of Durable
-	Backends []Backend          `group:"idempotency.backends"`
+	Logger    *zap.Logger `optional:"true"`
+	Config    ConfigParams
+	Bus       *hooks.Bus         `optional:"true"`
+	Own       idempotency.Store  `name:"idempotency.store" optional:"true"` // of UseStore
+	Required  durabilityRequired `optional:"true"`                          // of Durable
+	Backends  []Backend          `group:"idempotency.backends"`
+	Lifecycle fx.Lifecycle       `optional:"true"`
 }
 
 // StoreResult is the result of [NewStore].
@@ -47,13 +50,16 @@ type StoreResult struct {
 // durable enough is an error that names the choices.
 func NewStore(p StoreParams) (StoreResult, error) {
 	log := wiring.LoggerOrNop(p.Logger)
-	if p.Own != nil {
-		log.Info("idempotency store selected", zap.String("backend", "own"), zap.String("source", "UseStore"))
-		return StoreResult{Store: p.Own}, nil
-	}
 	cfg, source, err := p.Config.resolve()
 	if err != nil {
 		return StoreResult{}, err
+	}
+	if p.Own != nil {
+		if err := p.checkOwn(cfg.Backend, source, log); err != nil {
+			return StoreResult{}, fmt.Errorf("idempotencyfx: %w", err)
+		}
+		log.Info("idempotency store selected", zap.String("backend", "own"), zap.String("source", "UseStore"))
+		return StoreResult{Store: p.Own}, nil
 	}
 	backend, err := p.choose(cfg.Backend, source)
 	if err != nil {
@@ -68,6 +74,37 @@ func NewStore(p StoreParams) (StoreResult, error) {
 	}
 	log.Info("idempotency store selected", zap.String("backend", backend.Name), zap.String("source", source))
 	return StoreResult{Store: store}, nil
+}
+
+// checkOwn sees to it that a store of UseStore is what Durable promises.
+func (p StoreParams) checkOwn(configured, source string, log *zap.Logger) error {
+	switch {
+	case !bool(p.Required):
+		return nil
+	case configured != "":
+		return fmt.Errorf("UseStore brings a %T, but resilience.idempotency.backend selects %q (%s); remove one of them",
+			p.Own, configured, source)
+	case inMemory(p.Own):
+		return fmt.Errorf("Durable needs a durable store, but UseStore brings one that forgets all when the process ends, "+
+			"a %T; bring another, or include Module in the place of Durable", p.Own)
+	case p.Lifecycle != nil:
+		checkAtStart(p.Lifecycle, log, fmt.Sprintf("the store of UseStore, a %T,", p.Own), p.Own)
+	}
+	return nil
+}
+
+// inMemory looks for a store in memory behind what is wrapped around it and says so.
+func inMemory(store idempotency.Store) bool {
+	for {
+		if _, ok := store.(*memstore.Idempotency); ok {
+			return true
+		}
+		outer, ok := store.(interface{ Unwrap() idempotency.Store })
+		if !ok {
+			return false
+		}
+		store = outer.Unwrap()
+	}
 }
 
 func (p StoreParams) choose(configured, source string) (Backend, error) {

@@ -48,6 +48,9 @@ func (l *Lazy[T]) Get(ctx context.Context) (*T, error) {
 	return v, err
 }
 
+// Forget lets the next to need the value make it again. It is for values that need no closing.
+func (l *Lazy[T]) Forget() { l.value.Store(nil) }
+
 // Close returns the value, if it was made, for the caller to close. If it is being made, Close waits. Nobody gets or makes
 // it after that.
 func (l *Lazy[T]) Close() *T {

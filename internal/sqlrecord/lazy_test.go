@@ -127,3 +127,25 @@ func TestBlameNamesTheContextOnce(t *testing.T) {
 		t.Errorf("got %v, want none", err)
 	}
 }
+
+func TestForgottenLazyValueIsMadeAgain(t *testing.T) {
+	made := 0
+	l := NewLazy(func(context.Context) (*int, error) {
+		made++
+		return &made, nil
+	})
+	l.Forget() // what was never made
+	for want := range 3 {
+		for range 2 {
+			if v, err := l.Get(t.Context()); err != nil || *v != want+1 {
+				t.Errorf("made %d times, error %v, want %d", made, err, want+1)
+			}
+		}
+		l.Forget()
+	}
+	l.Close()
+	l.Forget()
+	if _, err := l.Get(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("got error %v, want %v", err, ErrClosed)
+	}
+}

@@ -31,6 +31,9 @@ type Row struct {
 // ErrRow is in errors about a row that no store has written.
 var ErrRow = errors.New("not a record of this version: see whether something else writes to the table")
 
+// ErrTooLarge is in errors about a result that the database does not take, however often it is given it.
+var ErrTooLarge = errors.New("the result is too large for the store")
+
 // Check returns [ErrRow] for what cannot be.
 func (r *Row) Check() error {
 	known := r.State == Released || r.State == Pending || r.State == Complete
@@ -72,6 +75,9 @@ func (r *Row) Claim(req idempotency.ClaimRequest, owner [16]byte) (c idempotency
 	default:
 		c.Outcome, c.Value = idempotency.Done, r.Result
 		c.Age = max(duration(r.Now-r.Stored), 0) // the clock may have been set back
+		if r.Expires != Never {
+			c.ExpiresIn = duration(r.Expires - r.Now)
+		}
 	}
 	return c, true
 }

@@ -24,6 +24,8 @@ func TestClaimOfARow(t *testing.T) {
 		return idempotency.Claim{Outcome: idempotency.InProgress, Fence: 7, RetryAfter: left}
 	}
 	done := idempotency.Claim{Outcome: idempotency.Done, Fence: 7, Value: []byte("result"), Age: 3 * time.Second}
+	for1s := done
+	for1s.ExpiresIn = time.Second
 	mismatch := idempotency.Claim{Outcome: idempotency.Mismatch, Fence: 7}
 	early := row(Complete, other, 6e6)
 	early.Stored = 9e6
@@ -41,15 +43,15 @@ func TestClaimOfARow(t *testing.T) {
 		"lapsed, other payload":           {row(Pending, other, 4e6), "fq", idempotency.Claim{}},
 		"own, of a lost answer":           {row(Pending, mine, 8e6), "fp", acquired},
 		"own, lapsed":                     {row(Pending, mine, 5e6), "fp", idempotency.Claim{}},
-		"complete":                        {row(Complete, other, 6e6), "fp", done},
-		"complete, without a fingerprint": {row(Complete, other, 6e6), "", done},
-		"complete, own":                   {row(Complete, mine, 6e6), "fp", done},
+		"complete":                        {row(Complete, other, 6e6), "fp", for1s},
+		"complete, without a fingerprint": {row(Complete, other, 6e6), "", for1s},
+		"complete, own":                   {row(Complete, mine, 6e6), "fp", for1s},
 		"complete without expiry":         {row(Complete, other, Never), "fp", done},
 		"complete, other payload":         {row(Complete, other, 6e6), "fq", mismatch},
 		"expired":                         {row(Complete, other, 5e6), "fp", idempotency.Claim{}},
 		"released":                        {row(Released, other, 8e6), "fp", idempotency.Claim{}},
 		"stored in the future": {early, "fp", idempotency.Claim{
-			Outcome: idempotency.Done, Fence: 7, Value: []byte("result"),
+			Outcome: idempotency.Done, Fence: 7, Value: []byte("result"), ExpiresIn: time.Second,
 		}},
 	} {
 		got, found := tc.row.Claim(idempotency.ClaimRequest{Fingerprint: []byte(tc.fingerprint)}, mine)

@@ -69,14 +69,19 @@ func (c *cache) find(req ClaimRequest) (cached, bool) {
 	return *e, true
 }
 
-// put keeps the result that the store had at the time, for as long as it can be sure to have it.
+// put keeps the result that the store had at the time, for as long as the store is sure to have it: whoever has stored
+// it may have done so for a shorter time than this caller would.
 func (c *cache) put(req ClaimRequest, done Claim, at time.Time) {
 	if c == nil || len(done.Value) > maxCached {
 		return
 	}
+	life := min(c.ttl, req.Retention-done.Age)
+	if done.ExpiresIn > 0 {
+		life = min(life, done.ExpiresIn)
+	}
 	e := &cached{
 		key: req.Key, fingerprint: string(req.Fingerprint), value: string(done.Value), fence: done.Fence,
-		stored: at.Add(-done.Age), expires: at.Add(min(c.ttl, req.Retention-done.Age)),
+		stored: at.Add(-done.Age), expires: at.Add(life),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -53,9 +53,11 @@ func TestCacheDoesNotOutliveTheResult(t *testing.T) {
 		cfg := idempotency.Config{TTL: time.Minute, CacheEntries: 10, CacheTTL: time.Hour}
 		g, _ := newGuard(t, store, cfg)
 		other, _ := newGuard(t, store, cfg)
-		for _, ttl := range []time.Duration{0, 30 * time.Second} {
-			call := charge("k" + ttl.String())
-			call.TTL = ttl
+		for i, late := range []*idempotency.Guard{g, other, g, other} {
+			call, life := charge("k"+strconv.Itoa(i)), time.Minute
+			if i >= 2 {
+				call.TTL, life = 30*time.Second, 30*time.Second
+			}
 			runs := 0
 			do := func(g *idempotency.Guard) bool {
 				result, err := idempotency.Do(t.Context(), g, call, returning(&runs, 1))
@@ -64,10 +66,6 @@ func TestCacheDoesNotOutliveTheResult(t *testing.T) {
 				}
 				return result.IsDuplicate
 			}
-			life := time.Minute
-			if ttl > 0 {
-				life = ttl
-			}
 			do(g)
 			time.Sleep(life / 2)
 			wantEqual(t, "read by another", do(other), true)
@@ -75,9 +73,30 @@ func TestCacheDoesNotOutliveTheResult(t *testing.T) {
 			wantEqual(t, "before its end", do(g) && do(other), true)
 			wantEqual(t, "runs", runs, 1)
 			time.Sleep(time.Nanosecond)
-			wantEqual(t, "at its end", do(other), false)
-			wantEqual(t, "after its end", do(g), true)
+			wantEqual(t, "at its end", do(late), false)
+			wantEqual(t, "after its end", do(g) && do(other), true)
 			wantEqual(t, "runs", runs, 2)
+		}
+	})
+}
+
+// Another may have stored the result for a shorter time than this guard would.
+func TestCacheDoesNotOutliveWhatAnotherHasStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		brief, _ := newGuard(t, store, idempotency.Config{TTL: time.Minute})
+		g, _ := newGuard(t, store, idempotency.Config{TTL: time.Hour, CacheEntries: 10, CacheTTL: time.Hour})
+		runs := 0
+		if _, err := idempotency.Do(t.Context(), brief, charge("k"), returning(&runs, 1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		wantEqual(t, "asked", askedStore(t, g, store, "k", 30*time.Second), true)
+		time.Sleep(30*time.Second - 1)
+		wantEqual(t, "asked just before the end", askedStore(t, g, store, "k", time.Minute-1), false)
+		time.Sleep(time.Nanosecond)
+		if result, err := idempotency.Do(t.Context(), g, charge("k"), returning(&runs, 2)); err != nil || result.Value != 2 {
+			t.Errorf("at the end: got %+v and %v, want a new result", result, err)
 		}
 	})
 }

@@ -96,8 +96,8 @@ func (e *StoreError) Is(target error) bool { return target == ErrIdempotency }
 // Code returns [CodeStore].
 func (e *StoreError) Code() string { return CodeStore }
 
-// BackendError says that the backend of a store could not be asked or did not answer in time. Whether a write reached
-// it is unknown.
+// BackendError says that a store cannot keep records now: its backend could not be asked, did not answer in time, has no
+// usable table, or is full of claims. Whether a write reached it is unknown.
 type BackendError struct {
 	Backend string
 	Op      string

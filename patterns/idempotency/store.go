@@ -52,7 +52,7 @@ type Store interface {
 	// records themselves return 0. It never removes a live record, whatever else happens at the same time.
 	CleanupExpired(ctx context.Context, limit int) (int, error)
 
-	// Ping reports whether the backend can be asked.
+	// Ping reports whether the backend can be asked, and would keep a record as far as that can be told without one.
 	Ping(ctx context.Context) error
 }
 
@@ -107,6 +107,7 @@ type Claim struct {
 	Value      []byte        // if Done: the result; nil and empty are not told apart
 	Fence      int64         // the fence of the record, whatever the outcome
 	Age        time.Duration // if Done: time since the result was stored
+	ExpiresIn  time.Duration // if Done: what is left of the retention; 0: it does not expire
 }
 
 // Token proves who owns a claim.

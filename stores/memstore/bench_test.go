@@ -26,14 +26,14 @@ func BenchmarkClaimComplete(b *testing.B) {
 			})
 			b.Run("parallel", func(b *testing.B) {
 				m, keys := filled(b, entries)
-				var workers atomic.Int64
+				workers, all := new(atomic.Int64), runtime.GOMAXPROCS(0)
 				b.ReportAllocs()
 				b.ResetTimer()
 				b.RunParallel(func(pb *testing.PB) {
 					// Each has keys of its own, so that every claim is acquired.
-					own := int(workers.Add(1)-1) % runtime.GOMAXPROCS(0)
-					for i := entries; pb.Next(); i++ {
-						pair(b, m, keys[(i*runtime.GOMAXPROCS(0)+own)%len(keys)])
+					own := int(workers.Add(1) - 1)
+					for i := entries + own; pb.Next(); i += all {
+						pair(b, m, keys[i%len(keys)])
 					}
 				})
 			})

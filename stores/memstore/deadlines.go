@@ -1,29 +1,54 @@
 package memstore
 
-// deadlines is a binary heap of records by deadline. A record knows its position in it, so that one in the middle can
-// be removed. Deadlines mostly come in order, which makes adding cheap.
-type deadlines struct{ heap []deadline }
+// deadlines tells which of some records ends first. Those whose deadlines come in order, as they do where all last
+// equally long, are in a list, to which it costs next to nothing to add one, and the others in a binary heap. What
+// never ends is in neither.
+type deadlines struct {
+	inOrder list
+	heap    []deadline
+}
 
 type deadline struct {
 	at   int64
 	slot int32
 }
 
-// first returns the earliest deadline, or never.
-func (d *deadlines) first() int64 {
-	if len(d.heap) == 0 {
-		return never
+// first returns the record with the earliest deadline, or none and never.
+func (d *deadlines) first(records []record) deadline {
+	first := deadline{at: never, slot: none}
+	if slot := d.inOrder.first(); slot != none {
+		first = deadline{at: records[slot].deadline, slot: slot}
 	}
-	return d.heap[0].at
+	if len(d.heap) > 0 && d.heap[0].at < first.at {
+		first = d.heap[0]
+	}
+	return first
 }
 
 func (d *deadlines) add(records []record, slot int32) {
+	at := records[slot].deadline
+	if at == never {
+		return
+	}
+	if last := d.inOrder.last(); last == none || records[last].deadline <= at {
+		records[slot].position = none
+		d.inOrder.add(slot)
+		return
+	}
 	d.heap = append(d.heap, deadline{})
-	d.up(records, len(d.heap)-1, deadline{at: records[slot].deadline, slot: slot})
+	d.up(records, len(d.heap)-1, deadline{at: at, slot: slot})
 }
 
+// remove wants the deadline of the record to be what it was when it was added.
 func (d *deadlines) remove(records []record, slot int32) {
+	if records[slot].deadline == never {
+		return
+	}
 	i := int(records[slot].position)
+	if i == none {
+		d.inOrder.remove(slot)
+		return
+	}
 	last := len(d.heap) - 1
 	moved := d.heap[last]
 	d.heap = d.heap[:last]

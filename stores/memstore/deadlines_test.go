@@ -12,8 +12,9 @@ func TestDeadlinesAreInOrder(t *testing.T) {
 		var d deadlines
 		records := make([]record, 50)
 		var slots []int32 // in the heap
+		deadlineOf := rapid.OneOf(rapid.Int64Range(0, 20), rapid.Just(never))
 		for slot := range int32(30) {
-			records[slot].deadline = rapid.Int64Range(0, 20).Draw(rt, "deadline")
+			records[slot].deadline = deadlineOf.Draw(rt, "deadline")
 			d.add(records, slot)
 			slots = append(slots, slot)
 		}
@@ -23,7 +24,7 @@ func TestDeadlinesAreInOrder(t *testing.T) {
 				if slices.Contains(slots, slot) {
 					return
 				}
-				records[slot].deadline = rapid.Int64Range(0, 20).Draw(rt, "deadline")
+				records[slot].deadline = deadlineOf.Draw(rt, "deadline")
 				d.add(records, slot)
 				slots = append(slots, slot)
 			},
@@ -36,10 +37,15 @@ func TestDeadlinesAreInOrder(t *testing.T) {
 				slots = slices.Delete(slots, i, i+1)
 			},
 			"": func(rt *rapid.T) {
-				first := never
+				first, heaped := never, 0
 				for _, slot := range slots {
-					first = min(first, records[slot].deadline)
-					if at := d.heap[records[slot].position]; at.slot != slot || at.at != records[slot].deadline {
+					r := &records[slot]
+					first = min(first, r.deadline)
+					if r.deadline == never || r.position == none {
+						continue
+					}
+					heaped++
+					if at := d.heap[r.position]; at.slot != slot || at.at != r.deadline {
 						rt.Fatalf("slot %d is not where it says: there is %+v", slot, at)
 					}
 				}
@@ -48,10 +54,27 @@ func TestDeadlinesAreInOrder(t *testing.T) {
 						rt.Fatalf("not a heap: %v", d.heap)
 					}
 				}
-				if d.first() != first || len(d.heap) != len(slots) {
-					rt.Fatalf("got %d deadlines, the first at %d, want %d, at %d", len(d.heap), d.first(), len(slots), first)
+				got := d.first(records)
+				if got.at != first || first != never && records[got.slot].deadline != first || len(d.heap) != heaped {
+					rt.Fatalf("got the first at %d in slot %d, %d in the heap; want it at %d, and %d", got.at, got.slot, len(d.heap), first, heaped)
 				}
 			},
 		})
 	})
+}
+
+// The heap is for the few that come out of order.
+func TestDeadlinesThatComeInOrderCostNoHeap(t *testing.T) {
+	var d deadlines
+	records := make([]record, 100)
+	for slot := range int32(100) {
+		records[slot].deadline = int64(slot / 2)
+		if slot%10 == 9 {
+			records[slot].deadline = never
+		}
+		d.add(records, slot)
+	}
+	if len(d.heap) != 0 {
+		t.Errorf("%d of 100 deadlines are in the heap, want none", len(d.heap))
+	}
 }

@@ -2,7 +2,6 @@ package memstore
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -11,44 +10,46 @@ import (
 )
 
 // lock locks the shard of a key and looks for its record. The caller unlocks.
-func (m *Idempotency) lock(key *[sha256.Size]byte) (s *shard, slot int32, found bool) {
-	s = &m.shards[key[0]%shardCount]
+func (m *Idempotency) lock(key digest) (s *shard, slot int32, found bool) {
+	s = &m.shards[m.shardOf(key)]
 	s.mu.Lock()
 	slot, found = s.index.find(s.records, key)
 	return s, slot, found
 }
 
-// makeRoom forgets a record for the one that was just added under key as a claim of token. If all others are claims in
-// progress, it forgets that one and returns an error. The record comes first and the room after it, so that of many who
-// claim the same new key only one makes room.
+func (m *Idempotency) shardOf(key digest) uint64 { return key.a & uint64(len(m.shards)-1) }
+
+// makeRoom counts the record that was just added under key as a claim of token, or forgets another in its place. If all
+// others are claims in progress, it forgets that one and returns an error. The record comes first and the room after it,
+// so that of many who claim the same new key only one makes room.
 //
 // No two shards are ever locked at once, and none when this is called.
-func (m *Idempotency) makeRoom(ctx context.Context, op string, key *[sha256.Size]byte, token idempotency.Token) error {
-	for {
+func (m *Idempotency) makeRoom(ctx context.Context, op string, key digest, token idempotency.Token, now int64) error {
+	for again := false; ; {
 		n := m.total.Load()
-		if n <= m.max {
-			return nil
-		}
-		if !m.total.CompareAndSwap(n, n-1) {
+		if n < m.max || again {
+			if m.total.CompareAndSwap(n, n+1) {
+				return nil
+			}
 			continue
 		}
-		// One record has to go and is no longer counted, so that nobody forgets another in its place.
-		if m.evict(ctx) {
+		if m.evict(ctx, now) {
 			return nil
 		}
 		if m.withdraw(key, token) {
-			return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf(
+			return &idempotency.BackendError{Backend: backend, Op: op, Err: fmt.Errorf(
 				"full: all of the %d records are claims in progress; raise max_entries above the number of operations "+
 					"that run at once", m.max)}
 		}
-		m.total.Add(1) // what was added is no longer a claim of token, so it can be evicted or is gone
+		// What was added has lapsed, and is gone or the claim of another by now: one more than there should be.
+		again = true
 	}
 }
 
 // withdraw forgets a claim, if it still is that of token.
-func (m *Idempotency) withdraw(key *[sha256.Size]byte, token idempotency.Token) bool {
+func (m *Idempotency) withdraw(key digest, token idempotency.Token) bool {
 	s, slot, found := m.lock(key)
-	defer s.unlock()
+	defer s.mu.Unlock()
 	if !found || !s.records[slot].claimedBy(token) {
 		return false
 	}
@@ -56,44 +57,43 @@ func (m *Idempotency) withdraw(key *[sha256.Size]byte, token idempotency.Token) 
 	return true
 }
 
-// evict forgets an expired record or else the oldest result, if there is one. Who finds the shard with the oldest busy
-// takes the next oldest: of several who make room at once, all but one would wait there to find it gone.
-func (m *Idempotency) evict(ctx context.Context) bool {
-	for busy, patient := uint32(0), false; ; {
-		now, results := m.now(), m.results.Load()
-		victim, oldest, expired := none, noResult, false
-		for i := range int32(shardCount) {
-			s := &m.shards[i]
-			if busy&(1<<i) != 0 {
-				continue
-			}
-			if s.firstDeadline.Load() <= now {
-				victim, expired = i, true
-				break
-			}
-			if order := s.oldestResult.Load(); order < oldest {
-				victim, oldest = i, order
-			}
+// evict forgets an expired record or else the oldest result, if there is one.
+func (m *Idempotency) evict(ctx context.Context, now int64) bool {
+	for i := range m.shards {
+		if m.firstDeadlines[i].Load() <= now && m.shards[i].forgetExpired(now) {
+			return true
 		}
-		if victim == none {
+	}
+	if !m.evictOldest() {
+		return false
+	}
+	m.tellEvicted(ctx, now)
+	return true
+}
+
+// evictOldest forgets the oldest result, if there is one. Who finds its shard busy takes the next oldest: of several who
+// make room at once, all but one would wait there to find it gone.
+func (m *Idempotency) evictOldest() bool {
+	for busy, patient := uint32(0), false; ; {
+		results := m.results.Load()
+		order := m.oldest(busy)
+		if order == noResult {
 			if busy == 0 && m.results.Load() == results {
 				return false
 			}
 			busy, patient = 0, true // all are busy, or a claim became a result behind our back
 			continue
 		}
-		s := &m.shards[victim]
-		if patient || expired {
+		number := order % maxShards
+		s := &m.shards[number]
+		if patient {
 			s.mu.Lock()
 		} else if !s.mu.TryLock() {
-			busy |= 1 << victim
+			busy |= 1 << number
 			continue
 		}
-		evicted, early := s.evict(now, oldest)
-		s.unlock()
-		if early {
-			m.countEvicted(ctx, now)
-		}
+		evicted := s.evict(order)
+		s.mu.Unlock()
 		if evicted {
 			return true
 		}
@@ -101,53 +101,42 @@ func (m *Idempotency) evict(ctx context.Context) bool {
 	}
 }
 
-// evict forgets an expired record, or the oldest result if that is still the one in that order: early, because it would
-// still have been replayed.
-func (s *shard) evict(now int64, order uint64) (evicted, early bool) {
-	slot := s.expired(now)
-	if slot == none && s.oldest != none && s.records[s.oldest].order == order {
-		slot, early = s.oldest, true
+// oldest returns the order of the oldest result in all shards but the busy ones, or noResult.
+func (m *Idempotency) oldest(busy uint32) uint64 {
+	oldest := noResult
+	for i := range m.oldestResults {
+		if busy&(1<<i) == 0 {
+			oldest = min(oldest, m.oldestResults[i].Load())
+		}
 	}
-	if slot == none {
-		return false, false
-	}
-	s.drop(slot)
-	return true, early
+	return oldest
 }
 
-// countEvicted counts a result that was lost early, and tells of such losses once a minute.
-func (m *Idempotency) countEvicted(ctx context.Context, now int64) {
-	count, next := m.evicted.Add(1), m.tellAt.Load()
-	if m.bus == nil || now < next || !m.tellAt.CompareAndSwap(next, now+int64(time.Minute)) {
+// tellEvicted tells once a minute of results that were lost early.
+func (m *Idempotency) tellEvicted(ctx context.Context, now int64) {
+	if m.bus == nil {
 		return
 	}
+	next := m.tellAt.Load()
+	if now < next || !m.tellAt.CompareAndSwap(next, now+int64(time.Minute)) {
+		return
+	}
+	count := m.evicted()
 	hooks.Emit(ctx, m.bus, hooks.IdempotencyEvicted{
 		Evicted: int(count - m.told.Swap(count)), MaxEntries: int(m.max), At: time.Now(),
 	})
 }
 
-// add makes an empty record in a locked shard, for the caller to acquire before it unlocks and to make room for after.
-func (m *Idempotency) add(s *shard, key *[sha256.Size]byte) int32 {
-	m.total.Add(1)
-	return s.add(key)
+// evicted returns how many results were lost before their time.
+func (m *Idempotency) evicted() (count uint64) {
+	for i := range m.shards {
+		count += m.shards[i].lost()
+	}
+	return count
 }
 
 // remove forgets a record of a locked shard.
 func (m *Idempotency) remove(s *shard, slot int32) {
 	s.drop(slot)
 	m.total.Add(-1)
-}
-
-// cleanup locks a shard and forgets at most limit of its expired records.
-func (m *Idempotency) cleanup(s *shard, limit int) (removed int) {
-	s.mu.Lock()
-	defer s.unlock()
-	for now := m.now(); removed < limit; removed++ {
-		slot := s.expired(now)
-		if slot == none {
-			break
-		}
-		m.remove(s, slot)
-	}
-	return removed
 }

@@ -61,11 +61,11 @@ func TestWithdrawSparesWhatOthersMadeOfTheRecord(t *testing.T) {
 	if err := m.Set(ctx, "k", nil, 0); err != nil {
 		t.Fatal(err)
 	}
-	held, absent := digest("k"), digest("absent")
-	if m.withdraw(&held, c.Token) || !m.Has("k") {
+	held, absent := m.secret.digest("k"), m.secret.digest("absent")
+	if m.withdraw(held, c.Token) || !m.Has("k") {
 		t.Error("withdraw took the result of another")
 	}
-	if m.withdraw(&absent, c.Token) {
+	if m.withdraw(absent, c.Token) {
 		t.Error("withdraw took a record that is not there")
 	}
 }

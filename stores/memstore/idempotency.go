@@ -3,8 +3,8 @@ package memstore
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"math"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -19,30 +19,39 @@ const backend = idempotency.MemoryBackend
 // Config says how much an [Idempotency] may hold.
 type Config struct {
 	// MaxEntries is how many records are kept, pending ones included. When a new key needs room, an expired record
-	// goes first, then the result that was stored longest ago. A pending claim is never evicted. Zero: 10,000.
+	// goes first, then the result that was stored longest ago, or next to it where several calls need room at the same
+	// time. A pending claim is never evicted. Zero: 10,000.
 	MaxEntries int
 }
 
 // Idempotency is an [idempotency.Store] in memory. Use [NewIdempotency]. All methods are safe for concurrent use.
 //
 // Keys are spread over shards, each with a lock of its own that is held for a few map and slice operations and never
-// while waiting. Of a key only the SHA-256 is kept, and records live in flat slices, so the garbage collector finds
-// one pointer for each stored result and none for the rest.
+// while waiting. Of a key only a keyed hash of 128 bits is kept, and records live in flat slices, so the garbage
+// collector finds one pointer for each stored result and none for the rest.
 //
 // A fence is the wall clock in microseconds at the time of the acquisition, or one more than the last one of the
 // shard: it grows for as long as the process lives, whatever becomes of the record, and after a restart too unless
 // the wall clock was set back.
 type Idempotency struct {
-	start   time.Time
-	epoch   int64 // start in microseconds of Unix time: what fences count from
-	max     int64
-	total   atomic.Int64  // records; above max only until room is made for one that was just added
+	start  time.Time
+	epoch  int64 // start in microseconds of Unix time: what fences count from
+	max    int64
+	secret secret
+	bus    *hooks.Bus
+	shards []shard // a power of two of them
+
+	// What eviction looks at, by shard, without the locks of the shards, which keep it up to date.
+	firstDeadlines []atomic.Int64  // no record has an earlier one; there need not be one that has it
+	oldestResults  []atomic.Uint64 // record.order of the oldest result, or noResult
+
+	_       [64]byte      // what changes all the time is on cache lines of its own
 	results atomic.Uint64 // results stored so far: their order across shards
-	evicted atomic.Uint64 // results lost before their time
-	told    atomic.Uint64 // of these: that were told of
-	tellAt  atomic.Int64  // when the next loss may be told of
-	bus     *hooks.Bus
-	shards  [shardCount]shard
+
+	_      [64]byte
+	total  atomic.Int64  // records, but not those that were just added and that room is being made for
+	told   atomic.Uint64 // results lost before their time that were told of
+	tellAt atomic.Int64  // when the next loss may be told of
 }
 
 // Option sets what has no useful zero value.
@@ -62,10 +71,14 @@ func NewIdempotency(cfg Config, opts ...Option) (*Idempotency, error) {
 	if err := checks.Err("memory"); err != nil {
 		return nil, &idempotency.ConfigurationError{Err: err}
 	}
-	start := time.Now()
-	m := &Idempotency{start: start, epoch: start.UnixMicro(), max: int64(cfg.MaxEntries)}
+	start, shards := time.Now(), shardsFor(runtime.GOMAXPROCS(0))
+	m := &Idempotency{
+		start: start, epoch: start.UnixMicro(), max: int64(cfg.MaxEntries), secret: newSecret(),
+		shards:         make([]shard, shards),
+		firstDeadlines: make([]atomic.Int64, shards), oldestResults: make([]atomic.Uint64, shards),
+	}
 	for i := range m.shards {
-		m.shards[i].init()
+		m.shards[i].init(i, &m.firstDeadlines[i], &m.oldestResults[i])
 	}
 	for _, opt := range opts {
 		opt(m)
@@ -74,7 +87,7 @@ func NewIdempotency(cfg Config, opts ...Option) (*Idempotency, error) {
 }
 
 // Claim asks to be the one who acts for the key. If the store is full of pending claims, the error is an
-// [*idempotency.StoreError].
+// [*idempotency.BackendError].
 func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (idempotency.Claim, error) {
 	if err := checkContext(ctx, "claim"); err != nil {
 		return idempotency.Claim{}, err
@@ -82,10 +95,10 @@ func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (
 	if err := req.Validate(); err != nil {
 		return idempotency.Claim{}, err
 	}
-	key := digest(req.Key)
-	c, value, added := m.claim(&key, &req)
+	key := m.secret.digest(req.Key)
+	c, value, now, added := m.claim(key, &req)
 	if added {
-		if err := m.makeRoom(ctx, "claim", &key, c.Token); err != nil {
+		if err := m.makeRoom(ctx, "claim", key, c.Token, now); err != nil {
 			return idempotency.Claim{}, err
 		}
 	}
@@ -98,14 +111,14 @@ func (m *Idempotency) Claim(ctx context.Context, req idempotency.ClaimRequest) (
 // claim returns the result, if there is one, apart: it may be long, so it is copied with no lock held. If the record was
 // added, room has to be made for it.
 func (m *Idempotency) claim(
-	key *[sha256.Size]byte, req *idempotency.ClaimRequest,
-) (c idempotency.Claim, value string, added bool) {
+	key digest, req *idempotency.ClaimRequest,
+) (c idempotency.Claim, value string, now int64, added bool) {
 	s, slot, found := m.lock(key)
-	defer s.unlock()
+	defer s.mu.Unlock()
 	if !found {
-		slot = m.add(s, key)
+		slot = s.add(key)
 	}
-	now := m.now()
+	now = m.now()
 	r := &s.records[slot]
 	switch {
 	case !r.live(now):
@@ -117,9 +130,12 @@ func (m *Idempotency) claim(
 		c.Outcome, c.RetryAfter = idempotency.InProgress, max(time.Duration(r.deadline-now), time.Millisecond)
 	default:
 		c.Outcome, c.Age, value = idempotency.Done, time.Duration(now-r.stored), s.values[slot]
+		if r.deadline != never {
+			c.ExpiresIn = time.Duration(r.deadline - now)
+		}
 	}
 	c.Fence = r.fence
-	return c, value, !found
+	return c, value, now, !found
 }
 
 // Complete stores the result of the claim's owner. Completing again with the same token while the result lives
@@ -134,9 +150,8 @@ func (m *Idempotency) Complete(
 		return err
 	}
 	result := string(value) // copied with no lock held
-	hash := digest(key)
-	s, slot, found := m.lock(&hash)
-	defer s.unlock()
+	s, slot, found := m.lock(m.secret.digest(key))
+	defer s.mu.Unlock()
 	now := m.now()
 	if !found || s.records[slot].owner != token.Owner {
 		return idempotency.ErrClaimLost
@@ -159,9 +174,8 @@ func (m *Idempotency) Extend(ctx context.Context, key string, token idempotency.
 	if err := idempotency.ValidateLease(lease); err != nil {
 		return err
 	}
-	hash := digest(key)
-	s, slot, found := m.lock(&hash)
-	defer s.unlock()
+	s, slot, found := m.lock(m.secret.digest(key))
+	defer s.mu.Unlock()
 	if !found || !s.records[slot].claimedBy(token) {
 		return idempotency.ErrClaimLost
 	}
@@ -174,9 +188,8 @@ func (m *Idempotency) Release(ctx context.Context, key string, token idempotency
 	if err := checkContext(ctx, "release"); err != nil {
 		return err
 	}
-	hash := digest(key)
-	s, slot, found := m.lock(&hash)
-	defer s.unlock()
+	s, slot, found := m.lock(m.secret.digest(key))
+	defer s.mu.Unlock()
 	if !found || !s.records[slot].claimedBy(token) {
 		return idempotency.ErrClaimLost
 	}
@@ -210,9 +223,8 @@ func (m *Idempotency) GetRecord(ctx context.Context, key string) (rec idempotenc
 
 // record returns the result, if there is one, apart.
 func (m *Idempotency) record(key string) (rec idempotency.Record, result string, found bool) {
-	hash := digest(key)
-	s, slot, found := m.lock(&hash)
-	defer s.unlock()
+	s, slot, found := m.lock(m.secret.digest(key))
+	defer s.mu.Unlock()
 	if !found || !s.records[slot].live(m.now()) {
 		return idempotency.Record{}, "", false
 	}
@@ -227,7 +239,7 @@ func (m *Idempotency) record(key string) (rec idempotency.Record, result string,
 }
 
 // Set stores a result for ttl, whoever holds the key. It makes a new record: with no fingerprint, and with a higher
-// fence than any before. If the store is full of pending claims, the error is an [*idempotency.StoreError].
+// fence than any before. If the store is full of pending claims, the error is an [*idempotency.BackendError].
 func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	const op = "set"
 	if err := checkContext(ctx, op); err != nil {
@@ -236,18 +248,18 @@ func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 	if err := idempotency.ValidateTTL(ttl); err != nil {
 		return err
 	}
-	hash, result := digest(key), string(value)
-	token, added := m.set(&hash, result, ttl)
+	hash, result := m.secret.digest(key), string(value)
+	token, now, added := m.set(hash, result, ttl)
 	if !added {
 		return nil
 	}
-	if err := m.makeRoom(ctx, op, &hash, token); err != nil {
+	if err := m.makeRoom(ctx, op, hash, token, now); err != nil {
 		return err
 	}
-	s, slot, found := m.lock(&hash)
-	defer s.unlock()
+	s, slot, found := m.lock(hash)
+	defer s.mu.Unlock()
 	if found && s.records[slot].claimedBy(token) { // else somebody has set or deleted it after us
-		now := m.now()
+		now = m.now()
 		s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
 	}
 	return nil
@@ -255,18 +267,20 @@ func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 
 // set stores a result in the record of a key. Where there is none, it adds a claim that does not lapse: room has to be
 // made for it before it becomes a result, or it could be the one to go.
-func (m *Idempotency) set(key *[sha256.Size]byte, result string, ttl time.Duration) (token idempotency.Token, added bool) {
+func (m *Idempotency) set(
+	key digest, result string, ttl time.Duration,
+) (token idempotency.Token, now int64, added bool) {
 	s, slot, found := m.lock(key)
-	defer s.unlock()
+	defer s.mu.Unlock()
 	if !found {
-		slot = m.add(s, key)
+		slot = s.add(key)
 	}
-	now := m.now()
+	now = m.now()
 	token = s.acquire(slot, m.fenceAt(now), now, never, nil)
 	if found {
 		s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
 	}
-	return token, !found
+	return token, now, !found
 }
 
 // Delete removes the record of a key.
@@ -274,9 +288,8 @@ func (m *Idempotency) Delete(ctx context.Context, key string) error {
 	if err := checkContext(ctx, "delete"); err != nil {
 		return err
 	}
-	hash := digest(key)
-	s, slot, found := m.lock(&hash)
-	defer s.unlock()
+	s, slot, found := m.lock(m.secret.digest(key))
+	defer s.mu.Unlock()
 	if found {
 		m.remove(s, slot)
 	}
@@ -297,7 +310,9 @@ func (m *Idempotency) CleanupExpired(ctx context.Context, limit int) (int, error
 	}
 	removed := 0
 	for i := range m.shards {
-		removed += m.cleanup(&m.shards[i], limit-removed)
+		for now := m.now(); removed < limit && m.shards[i].forgetExpired(now); removed++ {
+			m.total.Add(-1)
+		}
 	}
 	return removed, nil
 }
@@ -307,9 +322,8 @@ func (m *Idempotency) Ping(ctx context.Context) error { return checkContext(ctx,
 
 // Has reports whether key has an unexpired record, pending or complete.
 func (m *Idempotency) Has(key string) bool {
-	hash := digest(key)
-	s, slot, found := m.lock(&hash)
-	defer s.unlock()
+	s, slot, found := m.lock(m.secret.digest(key))
+	defer s.mu.Unlock()
 	return found && s.records[slot].live(m.now())
 }
 
@@ -342,7 +356,7 @@ func (m *Idempotency) Stats() Stats {
 		st.Expired += expired
 	}
 	st.Active = st.Total - st.Expired
-	st.Evicted = m.evicted.Load()
+	st.Evicted = m.evicted()
 	return st
 }
 
@@ -381,9 +395,4 @@ func retained(now int64, ttl time.Duration) int64 {
 		return never
 	}
 	return after(now, ttl)
-}
-
-func digest(key string) [sha256.Size]byte {
-	var buf [256]byte // spares keys of the usual length an allocation
-	return sha256.Sum256(append(buf[:0], key...))
 }

@@ -1,13 +1,7 @@
 package memstore
 
-import (
-	"crypto/sha256"
-	"encoding/binary"
-)
-
-// index finds the slot of a key: a hash table with open addressing and linear probing. A key is a digest, so its bits
-// are as good as a hash of it, and the records hold it, so the table does not: an entry is 8 bytes and no pointer. The
-// zero index is empty.
+// index finds the slot of a key: a hash table with open addressing and linear probing. The records hold the digests, so
+// the table does not: an entry is 8 bytes and no pointer. The zero index is empty.
 type index struct {
 	entries []entry // a power of two of them
 	used    int
@@ -15,38 +9,38 @@ type index struct {
 
 // entry is empty if its slot is 0.
 type entry struct {
-	tag  uint32 // bits of the key, the lowest of which are its place in the table
+	tag  uint32 // bits of the digest, the lowest of which are its place in the table
 	slot int32  // and 1
 }
 
 const smallestIndex = 8
 
-// tagOf takes other bytes than those that choose the shard.
-func tagOf(key *[sha256.Size]byte) uint32 { return binary.LittleEndian.Uint32(key[4:]) }
+// tag takes other bits than those that choose the shard.
+func (d digest) tag() uint32 { return uint32(d.b) }
 
 // find returns the slot of a key.
-func (x *index) find(records []record, key *[sha256.Size]byte) (slot int32, found bool) {
+func (x *index) find(records []record, key digest) (slot int32, found bool) {
 	if x.used == 0 {
 		return 0, false
 	}
-	tag, mask := tagOf(key), uint32(len(x.entries)-1)
+	tag, mask := key.tag(), uint32(len(x.entries)-1)
 	for i := tag & mask; ; i = (i + 1) & mask {
 		switch e := x.entries[i]; {
 		case e.slot == 0:
 			return 0, false
-		case e.tag == tag && records[e.slot-1].key == *key:
+		case e.tag == tag && records[e.slot-1].key == key:
 			return e.slot - 1, true
 		}
 	}
 }
 
 // add adds a key that is not in the table.
-func (x *index) add(key *[sha256.Size]byte, slot int32) {
+func (x *index) add(key digest, slot int32) {
 	if 4*(x.used+1) > 3*len(x.entries) {
 		x.grow()
 	}
 	x.used++
-	x.put(entry{tag: tagOf(key), slot: slot + 1})
+	x.put(entry{tag: key.tag(), slot: slot + 1})
 }
 
 func (x *index) put(e entry) {
@@ -70,9 +64,9 @@ func (x *index) grow() {
 
 // remove removes a key that is in the table. What follows its entry moves up, unless that would put an entry before its
 // place: so no search ends too early, and nothing is left behind that searches would have to pass.
-func (x *index) remove(key *[sha256.Size]byte, slot int32) {
+func (x *index) remove(key digest, slot int32) {
 	mask := uint32(len(x.entries) - 1)
-	hole := tagOf(key) & mask
+	hole := key.tag() & mask
 	for x.entries[hole].slot != slot+1 {
 		hole = (hole + 1) & mask
 	}

@@ -2,7 +2,6 @@ package memstore_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +44,7 @@ type model struct {
 	t       *testing.T
 	store   *memstore.Idempotency
 	room    int
+	keys    *rapid.Generator[string]
 	records map[string]*modelRecord
 	tokens  map[string][]idempotency.Token // all that a key ever had
 	order   []string                       // complete keys, the oldest first
@@ -61,8 +61,10 @@ type modelRecord struct {
 }
 
 func newModel(t *testing.T, room int) *model {
+	store := open(t, room)
 	return &model{
-		t: t, store: open(t, room), room: room, records: map[string]*modelRecord{}, tokens: map[string][]idempotency.Token{},
+		t: t, store: store, room: room, keys: rapid.SampledFrom(append(neighbours(store, 8), "", "a", "b", "c")),
+		records: map[string]*modelRecord{}, tokens: map[string][]idempotency.Token{},
 	}
 }
 
@@ -103,21 +105,17 @@ func ends(ttl time.Duration) time.Time {
 	return time.Now().Add(ttl)
 }
 
-// neighbours returns n keys that share a shard.
-func neighbours(n int) (keys []string) {
+// neighbours returns n keys that share a shard of m.
+func neighbours(m *memstore.Idempotency, n int) (keys []string) {
 	for i := 0; len(keys) < n; i++ {
-		key := strconv.Itoa(i)
-		if sha256.Sum256([]byte(key))[0]%32 == 0 {
+		if key := strconv.Itoa(i); m.ShardOf(key) == 0 {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
-var (
-	modelKeys  = rapid.SampledFrom(append(neighbours(8), "", "a", "b", "c"))
-	modelTimes = rapid.SampledFrom([]time.Duration{time.Millisecond, 10 * time.Millisecond, 13 * time.Millisecond, time.Second})
-)
+var modelTimes = rapid.SampledFrom([]time.Duration{time.Millisecond, 10 * time.Millisecond, 13 * time.Millisecond, time.Second})
 
 func (m *model) actions(timePasses bool) map[string]func(*rapid.T) {
 	actions := map[string]func(*rapid.T){
@@ -132,14 +130,14 @@ func (m *model) actions(timePasses bool) map[string]func(*rapid.T) {
 }
 
 func (m *model) claim(rt *rapid.T) {
-	key, lease := modelKeys.Draw(rt, "key"), modelTimes.Draw(rt, "lease")
+	key, lease := m.keys.Draw(rt, "key"), modelTimes.Draw(rt, "lease")
 	fingerprint := rapid.SampledFrom([]string{"", "x", "y"}).Draw(rt, "fingerprint")
 	got, err := m.store.Claim(m.t.Context(), idempotency.ClaimRequest{Key: key, Lease: lease, Fingerprint: []byte(fingerprint)})
 
 	r := m.records[key]
 	if r == nil || !r.live() {
 		if !m.admit(key) {
-			if _, full := errors.AsType[*idempotency.StoreError](err); !full {
+			if _, full := errors.AsType[*idempotency.BackendError](err); !full {
 				rt.Fatalf("claim in a store full of claims: got %v, error %v", got.Outcome, err)
 			}
 			return
@@ -194,7 +192,7 @@ func (m *model) settled(rt *rapid.T, key string, token idempotency.Token, err er
 }
 
 func (m *model) complete(rt *rapid.T) {
-	key, ttl := modelKeys.Draw(rt, "key"), m.ttl(rt)
+	key, ttl := m.keys.Draw(rt, "key"), m.ttl(rt)
 	token, value := m.token(rt, key), rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(rt, "value")
 	err := m.store.Complete(m.t.Context(), key, token, value, ttl)
 	if r := m.records[key]; r != nil && r.complete && r.live() && r.token == token {
@@ -217,7 +215,7 @@ func (m *model) ttl(rt *rapid.T) time.Duration {
 }
 
 func (m *model) extend(rt *rapid.T) {
-	key, lease := modelKeys.Draw(rt, "key"), modelTimes.Draw(rt, "lease")
+	key, lease := m.keys.Draw(rt, "key"), modelTimes.Draw(rt, "lease")
 	token := m.token(rt, key)
 	if r := m.settled(rt, key, token, m.store.Extend(m.t.Context(), key, token, lease)); r != nil {
 		r.ends = ends(lease)
@@ -225,7 +223,7 @@ func (m *model) extend(rt *rapid.T) {
 }
 
 func (m *model) release(rt *rapid.T) {
-	key := modelKeys.Draw(rt, "key")
+	key := m.keys.Draw(rt, "key")
 	token := m.token(rt, key)
 	if r := m.settled(rt, key, token, m.store.Release(m.t.Context(), key, token)); r != nil {
 		m.forget(key)
@@ -233,7 +231,7 @@ func (m *model) release(rt *rapid.T) {
 }
 
 func (m *model) set(rt *rapid.T) {
-	key, ttl := modelKeys.Draw(rt, "key"), m.ttl(rt)
+	key, ttl := m.keys.Draw(rt, "key"), m.ttl(rt)
 	value := rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(rt, "value")
 	err := m.store.Set(m.t.Context(), key, value, ttl)
 	if !m.admit(key) {
@@ -249,7 +247,7 @@ func (m *model) set(rt *rapid.T) {
 }
 
 func (m *model) delete(rt *rapid.T) {
-	key := modelKeys.Draw(rt, "key")
+	key := m.keys.Draw(rt, "key")
 	if err := m.store.Delete(m.t.Context(), key); err != nil {
 		rt.Fatalf("delete: %v", err)
 	}

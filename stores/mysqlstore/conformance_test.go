@@ -11,7 +11,9 @@ import (
 
 func TestConformance(t *testing.T) {
 	db := connect(t, sharedServer(t), nil)
-	storetest.Idempotency(t, emptied(db), storetest.RaceKeys(40))
+	storetest.Idempotency(t, emptied(db), storetest.RaceKeys(raceKeys), storetest.SkewedClient(func(t *testing.T) idempotency.Store {
+		return open(t, connect(t, sharedServer(t), nil))
+	}))
 }
 
 // What a DSN can say that changes how the server and the driver take statements and give answers.

@@ -28,6 +28,9 @@ import (
 //
 // The first call makes the table if there is none, as [Idempotency.EnsureSchema] does.
 //
+// A result travels as text of twice its length in one statement, which max_allowed_packet of the server and
+// maxAllowedPacket of the DSN limit. One that is too large is an [*idempotency.StoreError] and is not stored.
+//
 // Within its time a call is repeated by itself when the server has rolled it back, for a deadlock or because it waited
 // too long for a lock. If a connection dies before the answer is read, it is unknown whether the statement was carried
 // out. All calls but Set, Delete and CleanupExpired are repeated even then: each knows its own work by the owner. Set and
@@ -40,7 +43,8 @@ type Idempotency struct {
 	sql     statements
 	schema  *sqlrecord.Lazy[schema]
 
-	met atomic.Bool // the last claim that would write met a record or an error: the next one looks first
+	met    atomic.Bool  // the last claim that would write met a record or an error: the next one looks first
+	packet atomic.Int64 // max_allowed_packet of the server, when it was last looked at
 }
 
 // NewIdempotency returns a store on db, which stays the caller's to close. It does not connect. The error is an
@@ -198,10 +202,13 @@ func (s *Idempotency) CleanupExpired(ctx context.Context, limit int) (removed in
 	return removed, err
 }
 
-// Ping reports whether the server answers. Whether the table can be used, [Idempotency.EnsureSchema] and
-// [Idempotency.CheckSchema] say.
+// Ping reports whether the server answers, has the table, which is made if there is none, and would write to it: it
+// removes the record of no key.
 func (s *Idempotency) Ping(ctx context.Context) error {
-	return s.ask(ctx, "ping", repeatable, s.db.PingContext)
+	return s.call(ctx, "ping", repeatable, func(ctx context.Context) error {
+		_, err := s.exec(ctx, fill(s.sql.remove, blob(nil)))
+		return err
+	})
 }
 
 // look reads the record of a key.
@@ -302,7 +309,7 @@ func (s *Idempotency) expired(ctx context.Context, limit int) (keys []string, er
 func (s *Idempotency) exec(ctx context.Context, statement string) (int64, error) {
 	res, err := s.db.ExecContext(ctx, statement)
 	if err != nil {
-		return 0, err
+		return 0, s.sizedError(ctx, statement, err)
 	}
 	return res.RowsAffected()
 }

@@ -143,7 +143,7 @@ func TestStatementsOfEachOperation(t *testing.T) {
 		{"delete", "DELETE", func() error { return s.Delete(ctx, "k") }},
 		{"claim of a new key after a held key", "SELECT INSERT", acquire("k", long)},
 		{"cleanup of nothing", "SELECT", func() error { _, err := s.CleanupExpired(ctx, 10); return err }},
-		{"ping", "", func() error { return s.Ping(ctx) }},
+		{"ping", "DELETE", func() error { return s.Ping(ctx) }},
 	} {
 		if err := o.call(); err != nil {
 			t.Errorf("%s: %v", o.name, err)
@@ -209,8 +209,9 @@ func TestErrorsOfTheServer(t *testing.T) {
 	ctx := t.Context()
 	claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long})
 	for number, store := range map[uint16]bool{
-		1146: true, 1054: true, 1264: true, 1364: true, 1366: true, 1406: true, // the table is not ours
-		1040: false, 1045: false, 1053: false, 1142: false, 1153: false, 1290: false, 1317: false, 1836: false, 1927: false,
+		1264: true, 1366: true, 1406: true, // the table is not ours
+		1040: false, 1045: false, 1053: false, 1054: false, 1142: false, 1146: false, 1290: false, 1317: false, 1364: false,
+		1836: false, 1927: false,
 	} {
 		cause := &mysql.MySQLError{Number: number, Message: "told"}
 		for word, call := range map[string]func() error{
@@ -514,8 +515,55 @@ func TestSchemaIsChecked(t *testing.T) {
 	claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long})
 
 	alter(t, db, "DROP TABLE "+table)
+	gone := &mysql.MySQLError{Number: 1146}
+	unavailable(t, s.Ping(ctx), gone, "ping after the table was dropped")
+	claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long}) // in a new one
+
+	// Nothing is done where the table cannot be used, and the next call says what is wrong with it.
+	alter(t, db, "ALTER TABLE "+table+" DROP COLUMN fence")
 	_, err = s.Acquire(ctx, "k", long)
-	wrong(t, err, "claim after the table was dropped")
+	unavailable(t, err, &mysql.MySQLError{Number: 1054}, "claim after a column was dropped")
+	misconfigured(t, s.Ping(ctx), "ping after a column was dropped", "no column fence")
+}
+
+// A result is in one statement as text of twice its length.
+func TestResultThatIsTooLarge(t *testing.T) {
+	cfg := config(t, sharedServer(t))
+	var packet int
+	if err := dial(t, cfg).QueryRowContext(t.Context(), "SELECT @@max_allowed_packet").Scan(&packet); err != nil {
+		t.Fatal(err)
+	}
+	limited := cfg.Clone()
+	limited.MaxAllowedPacket = 1 << 16
+	unlimited := cfg.Clone()
+	unlimited.MaxAllowedPacket = 8 * packet
+	for name, tc := range map[string]struct {
+		cfg  *mysql.Config
+		size int
+	}{
+		"for the client":       {limited, 1 << 15},
+		"for the server":       {unlimited, packet / 2},
+		"for it to say a word": {unlimited, packet},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, m := meddle(t, tc.cfg)
+			s := open(t, db)
+			c := claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long})
+			m.seen()
+			err := s.Complete(t.Context(), "k", c.Token, make([]byte, tc.size), long)
+			wrong(t, err, "complete")
+			if !strings.Contains(err.Error(), "the result is too large for the store") || len(err.Error()) > 300 {
+				t.Errorf("got error %v, want one that says so", err)
+			}
+			if seen := m.seen(); strings.Count(seen, "UPDATE") > 3 { // database/sql has its own idea of what was not sent
+				t.Errorf("the result was sent again and again: %s", seen)
+			}
+			wrong(t, s.Set(t.Context(), "k", make([]byte, tc.size), long), "set")
+			if err := s.Complete(t.Context(), "k", c.Token, make([]byte, 1<<14), long); err != nil {
+				t.Errorf("a result that fits: %v", err)
+			}
+		})
+	}
 }
 
 func TestConnectionsMustCommit(t *testing.T) {

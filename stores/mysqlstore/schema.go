@@ -90,11 +90,12 @@ func (s *Idempotency) inspect(ctx context.Context) (exists bool, err error) {
 		all        = map[string]found{}
 		engine     sql.NullString
 		autocommit bool
+		packet     int64
 	)
 	for rows.Next() {
 		var name string
 		var f found
-		if err := rows.Scan(&name, &f.kind, &f.index, &f.required, &engine, &autocommit); err != nil {
+		if err := rows.Scan(&name, &f.kind, &f.index, &f.required, &engine, &autocommit, &packet); err != nil {
 			return false, err
 		}
 		all[name] = f
@@ -102,6 +103,7 @@ func (s *Idempotency) inspect(ctx context.Context) (exists bool, err error) {
 	if err := rows.Err(); err != nil || len(all) == 0 {
 		return false, err
 	}
+	s.packet.Store(packet)
 	return true, s.judge(all, engine.String, autocommit)
 }
 

@@ -40,7 +40,7 @@ func statementsFor(table string) statements {
 		// A column's name, type, index, and whether it has to be given a value, and what else must be right.
 		inspect: filled.Replace(`
 SELECT c.COLUMN_NAME, CONCAT(c.DATA_TYPE, COALESCE(c.CHARACTER_MAXIMUM_LENGTH, '')), c.COLUMN_KEY,
-  c.IS_NULLABLE = 'NO' AND c.COLUMN_DEFAULT IS NULL, t.ENGINE, @@autocommit
+  c.IS_NULLABLE = 'NO' AND c.COLUMN_DEFAULT IS NULL, t.ENGINE, @@autocommit, @@max_allowed_packet
 FROM information_schema.TABLES t
   JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME
 WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME = {name} ORDER BY c.ORDINAL_POSITION`),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,10 +34,10 @@ const (
 	lockNotAvailable     = "55P03"
 	noPrivilege          = "42501"
 	noSchema             = "3F000"
-	noTable              = "42P01"
 	statementExists      = "42P05" // somebody else's, of the same connection of a proxy
 	tableExists          = "42P07"
 	uniqueViolation      = "23505"
+	tooLarge             = "54" // a class of codes, of limits that no later try gets around
 	adminShutdown        = "57P01"
 	crashShutdown        = "57P02"
 	idleSessionTimeout   = "57P05"
@@ -120,30 +121,33 @@ func codeOf(err error) string {
 }
 
 // asError says what an error of a call means: what a table of ours would not answer is no answer that can be right, and
-// all else is a backend that cannot be asked.
+// all else is a backend that cannot be asked. One whose table cannot be used is looked at again by the next call, which
+// makes the table if there is none, or says what is wrong with it.
 func (s *Idempotency) asError(op string, err error) error {
-	if err == nil || errors.Is(err, idempotency.ErrIdempotency) {
+	switch {
+	case err == nil, errors.Is(err, idempotency.ErrIdempotency):
 		return err
-	}
-	if codeOf(err) == noTable {
+	case unfit(err):
 		s.usable.Store(false)
-	}
-	if senseless(err) {
+	case senseless(err):
 		return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf("%s: %w", hint, err)}
+	case strings.HasPrefix(codeOf(err), tooLarge):
+		return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf("the result is too large for the store: %w", err)}
 	}
 	return &idempotency.BackendError{Backend: backend, Op: op, Err: err}
 }
 
+// unfit reports that the statement was refused as it is: for a table, a column or a privilege that is not there, or one
+// that the store does not know of.
+func unfit(err error) bool {
+	code := codeOf(err)
+	names, constraint := strings.HasPrefix(code, "42"), strings.HasPrefix(code, "23")
+	return code == noSchema || names && code != statementExists || constraint
+}
+
+// senseless reports that there is a row that the store has not written.
 func senseless(err error) bool {
-	switch code := codeOf(err); {
-	case code == "":
-		return errors.Is(err, pgx.ErrNoRows) || errors.As(err, new(pgx.ScanArgError))
-	case code == noPrivilege, code == statementExists:
-		return false
-	default:
-		class := code[:2]
-		return class == "22" || class == "23" || class == "42" // data, constraints, names and types
-	}
+	return errors.Is(err, pgx.ErrNoRows) || errors.As(err, new(pgx.ScanArgError)) || strings.HasPrefix(codeOf(err), "22")
 }
 
 // hint is what to do about an answer that cannot be right.

@@ -45,6 +45,18 @@ func (f *failing) Exec(ctx context.Context, sql string, args ...any) (pgconn.Com
 	return f.Pool.Exec(ctx, sql, args...)
 }
 
+// QueryRow fails only where there is no pool.
+func (f *failing) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if f.Pool == nil {
+		return failed{f.fail()}
+	}
+	return f.Pool.QueryRow(ctx, sql, args...)
+}
+
+type failed struct{ err error }
+
+func (f failed) Scan(...any) error { return f.err }
+
 // code is an error of PostgreSQL.
 func code(code string) error {
 	return &pgconn.PgError{Severity: "ERROR", Code: code, Message: "told", Detail: "s3cr3t"}
@@ -87,10 +99,12 @@ func TestErrorsAreRepeatedWhereThatIsSafe(t *testing.T) {
 		"another's statement":    {code("42P05"), false, false, false},
 		"odd code":               {code("4"), false, false, false},
 		"something else":         {errors.New("something else"), false, false, false},
-		"no table":               {code("42P01"), false, false, true},
-		"no column":              {code("42703"), false, false, true},
-		"not null":               {code("23502"), false, false, true},
+		"no schema":              {code("3F000"), false, false, false},
+		"no table":               {code("42P01"), false, false, false},
+		"no column":              {code("42703"), false, false, false},
+		"not null":               {code("23502"), false, false, false},
 		"out of range":           {code("22003"), false, false, true},
+		"too large":              {code("54000"), false, false, true},
 		"no row":                 {pgx.ErrNoRows, false, false, true},
 		"unreadable":             {pgx.ScanArgError{ColumnIndex: 1, Err: errors.New("wrong type")}, false, false, true},
 	} {
@@ -121,6 +135,18 @@ func TestErrorsAreRepeatedWhereThatIsSafe(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestResultThatIsTooLargeIsNamedAsSuch(t *testing.T) {
+	faulty := &failing{Pool: connect(t)}
+	s := open(t, faulty)
+	token := acquire(t, s, "k")
+	faulty.errs = []error{code("54000")}
+	err := s.Complete(t.Context(), "k", token, nil, long)
+	var store *idempotency.StoreError
+	if !errors.As(err, &store) || !strings.Contains(err.Error(), "the result is too large for the store") {
+		t.Errorf("got error %v, want a *StoreError that says so", err)
 	}
 }
 

@@ -44,10 +44,11 @@ func (s *Idempotency) claim(ctx context.Context, db querier, who claimant) (idem
 		var (
 			outcome int32
 			fence   int64
-			span    float64
+			age     float64
+			left    float64
 			value   []byte
 		)
-		err := db.QueryRow(ctx, s.sql.claim, args...).Scan(&outcome, &fence, &span, &value)
+		err := db.QueryRow(ctx, s.sql.claim, args...).Scan(&outcome, &fence, &age, &left, &value)
 		if err == nil && outcome == lapsed {
 			outcome = int32(idempotency.Acquired)
 			err = db.QueryRow(ctx, s.sql.takeOver, append(args, fence)...).Scan(&fence)
@@ -63,9 +64,12 @@ func (s *Idempotency) claim(ctx context.Context, db querier, who claimant) (idem
 		case idempotency.Acquired:
 			c.Token = idempotency.Token{Owner: who.owner, Fence: fence}
 		case idempotency.InProgress:
-			c.RetryAfter = max(seconds(span), time.Millisecond)
+			c.RetryAfter = max(seconds(left), time.Millisecond)
 		case idempotency.Done:
-			c.Value, c.Age = value, max(seconds(span), 0) // the server's clock may have been set back
+			c.Value, c.Age = value, max(seconds(age), 0) // the server's clock may have been set back
+			if !math.IsInf(left, 1) {
+				c.ExpiresIn = max(seconds(left), time.Microsecond) // which may have passed since it was found to live
+			}
 		}
 		return c, nil
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	pool := connect(t)
-	storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t, pool) }, storetest.RaceKeys(60),
+	storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t, pool) }, storetest.RaceKeys(raceKeys),
 		storetest.SkewedClient(func(t *testing.T) idempotency.Store { return open(t, connect(t)) }))
 }
 

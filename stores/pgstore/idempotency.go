@@ -197,11 +197,11 @@ func (s *Idempotency) CleanupExpired(ctx context.Context, limit int) (removed in
 	return removed, err
 }
 
-// Ping reports whether PostgreSQL answers. Whether the table can be used, [Idempotency.EnsureSchema] and
-// [Idempotency.CheckSchema] say.
+// Ping reports whether PostgreSQL answers, has the table, which is made if there is none, and would write to it: it
+// removes the record of no key.
 func (s *Idempotency) Ping(ctx context.Context) error {
-	return s.ask(ctx, "ping", repeatable, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, "SELECT 1")
+	return s.call(ctx, "ping", repeatable, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, s.sql.remove, []byte{})
 		return err
 	})
 }

@@ -233,8 +233,8 @@ func TestKeysAreNotInTheDatabase(t *testing.T) {
 // seen is a pool where a claim finds a record.
 type seen struct {
 	pgstore.Pool
-	outcome idempotency.Outcome
-	span    float64 // seconds
+	outcome   idempotency.Outcome
+	age, left float64 // seconds
 }
 
 func (p seen) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
@@ -245,32 +245,35 @@ func (p seen) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 }
 
 func (p seen) Scan(dest ...any) error {
-	*dest[0].(*int32), *dest[1].(*int64), *dest[2].(*float64) = int32(p.outcome), 7, p.span
+	*dest[0].(*int32), *dest[1].(*int64), *dest[2].(*float64), *dest[3].(*float64) = int32(p.outcome), 7, p.age, p.left
 	return nil
 }
 
 func TestSpansAreInRange(t *testing.T) {
 	pool := connect(t)
 	for _, tc := range []struct {
-		outcome    idempotency.Outcome
-		span       float64
-		retryAfter time.Duration
-		age        time.Duration
+		outcome                    idempotency.Outcome
+		age, left                  float64
+		retryAfter, old, expiresIn time.Duration
 	}{
-		{idempotency.InProgress, 0.25, 250 * time.Millisecond, 0},
-		{idempotency.InProgress, 0.0009, time.Millisecond, 0},
-		{idempotency.InProgress, -3, time.Millisecond, 0}, // between two looks at the clock
-		{idempotency.InProgress, 1e300, math.MaxInt64, 0},
-		{idempotency.InProgress, 9223372037, math.MaxInt64, 0},
-		{idempotency.InProgress, 9223372035, 9223372035 * time.Second, 0},
-		{idempotency.Done, 0.0000015, 0, 2 * time.Microsecond},
-		{idempotency.Done, -3, 0, 0}, // the server's clock was set back
-		{idempotency.Mismatch, 3, 0, 0},
+		{idempotency.InProgress, 0, 0.25, 250 * time.Millisecond, 0, 0},
+		{idempotency.InProgress, 0, 0.0009, time.Millisecond, 0, 0},
+		{idempotency.InProgress, 0, -3, time.Millisecond, 0, 0}, // between two looks at the clock
+		{idempotency.InProgress, 0, 1e300, math.MaxInt64, 0, 0},
+		{idempotency.InProgress, 0, 9223372037, math.MaxInt64, 0, 0},
+		{idempotency.InProgress, 0, 9223372035, 9223372035 * time.Second, 0, 0},
+		{idempotency.Done, 0.0000015, 0.25, 0, 2 * time.Microsecond, 250 * time.Millisecond},
+		{idempotency.Done, -3, 1e300, 0, 0, math.MaxInt64}, // the server's clock was set back
+		{idempotency.Done, 0, -3, 0, 0, time.Microsecond},  // between two looks at the clock
+		{idempotency.Done, 0, math.Inf(1), 0, 0, 0},
+		{idempotency.Mismatch, 3, 3, 0, 0, 0},
 	} {
-		got := claim(t, open(t, seen{pool, tc.outcome, tc.span}), request("k"))
-		want := idempotency.Claim{Outcome: tc.outcome, Fence: 7, RetryAfter: tc.retryAfter, Age: tc.age}
+		got := claim(t, open(t, seen{pool, tc.outcome, tc.age, tc.left}), request("k"))
+		want := idempotency.Claim{
+			Outcome: tc.outcome, Fence: 7, RetryAfter: tc.retryAfter, Age: tc.old, ExpiresIn: tc.expiresIn,
+		}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%v for %v s: got %+v, want %+v", tc.outcome, tc.span, got, want)
+			t.Errorf("%v, %v s old, for %v s: got %+v, want %+v", tc.outcome, tc.age, tc.left, got, want)
 		}
 	}
 }

@@ -93,11 +93,12 @@ func TestTableIsMadeOnFirstUse(t *testing.T) {
 	pool := connect(t)
 	table := newTable()
 	s := openAt(t, pool, pgstore.Config{Table: table})
-	must(t, s.Ping(t.Context()))
-	if n := countTables(t, pool, table); n != 0 {
-		t.Errorf("%d tables after the construction and a ping, want none", n)
-	}
 	misconfigured(t, s.CheckSchema(t.Context()), "pgstore.DDL")
+	if n := countTables(t, pool, table); n != 0 {
+		t.Errorf("%d tables after the construction and a check, want none", n)
+	}
+	must(t, s.Ping(t.Context()))
+	must(t, s.CheckSchema(t.Context()))
 	acquire(t, s, "k")
 	must(t, s.CheckSchema(t.Context()))
 	must(t, s.EnsureSchema(t.Context()))
@@ -175,12 +176,44 @@ func TestTableIsMadeAgain(t *testing.T) {
 	s := openAt(t, pool, pgstore.Config{Table: table})
 	acquire(t, s, "k")
 	exec(t, pool, "DROP TABLE "+table)
-	_, err := s.Acquire(t.Context(), "k", long)
-	var store *idempotency.StoreError
-	if !errors.As(err, &store) || !strings.Contains(err.Error(), "CheckSchema") {
-		t.Errorf("claim without the table: got error %v, want a *StoreError that says what to do", err)
-	}
+	unavailable(t, s.Ping(t.Context()), "ping without the table", table)
 	acquire(t, s, "k")
+}
+
+// unavailable wants a *BackendError with a word.
+func unavailable(t *testing.T, err error, what, word string) {
+	t.Helper()
+	var e *idempotency.BackendError
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), word) {
+		t.Errorf("%s: got error %v, want a *BackendError with %q", what, err, word)
+	}
+}
+
+// Nothing is done where the table cannot be used, and the next call says what is wrong with it.
+func TestTableThatNoLongerFits(t *testing.T) {
+	pool := connect(t)
+	for _, tc := range []struct{ change, refused, wrong string }{
+		{"DROP COLUMN fence", "42703", "has no column fence"},
+		{"ADD COLUMN tenant text NOT NULL", "23502", "has the column tenant"},
+		{"ALTER COLUMN owner TYPE text", "42", "owner text, which must be uuid"},
+	} {
+		table := newTable()
+		s := openAt(t, pool, pgstore.Config{Table: table})
+		must(t, s.EnsureSchema(t.Context()))
+		exec(t, pool, "ALTER TABLE "+table+" "+tc.change)
+		_, err := s.Acquire(t.Context(), "k", long)
+		unavailable(t, err, "claim after "+tc.change, tc.refused)
+		misconfigured(t, s.Ping(t.Context()), tc.wrong)
+	}
+}
+
+func TestServerThatDoesNotWriteIsNotAvailable(t *testing.T) {
+	cfg := pgstore.Config{Table: newTable()}
+	must(t, openAt(t, connect(t), cfg).EnsureSchema(t.Context()))
+	s := openAt(t, connect(t, with("default_transaction_read_only", "on")), cfg)
+	_, err := s.Acquire(t.Context(), "k", long)
+	unavailable(t, err, "claim", "25006")
+	unavailable(t, s.Ping(t.Context()), "ping", "25006")
 }
 
 func TestTableOfAMigrationToolIsUsed(t *testing.T) {
@@ -299,11 +332,8 @@ func TestRoleWithoutRightsSaysWhichItLacks(t *testing.T) {
 	must(t, s.Complete(t.Context(), "k", acquire(t, s, "k"), nil, long))
 
 	exec(t, admin, "REVOKE UPDATE ON "+name+"."+table+" FROM "+name)
-	err = s.Set(t.Context(), "k", nil, long)
-	var unavailable *idempotency.BackendError
-	if !errors.As(err, &unavailable) {
-		t.Errorf("set without a right that was there before: got error %v, want a *BackendError", err)
-	}
+	unavailable(t, s.Set(t.Context(), "k", nil, long), "set without a right that was there before", "42501")
+	misconfigured(t, s.Ping(t.Context()), "grant it UPDATE")
 }
 
 func TestLongTimesSurvive(t *testing.T) {

@@ -64,7 +64,8 @@ WITH held AS MATERIALIZED (
       WHEN state = 2 THEN 3
     END AS outcome,
     fence,
-    date_part('epoch', CASE state WHEN 1 THEN expires_at - clock_timestamp() ELSE clock_timestamp() - stored_at END) AS span,
+    coalesce(date_part('epoch', clock_timestamp() - stored_at), 0) AS age,
+    date_part('epoch', expires_at) - date_part('epoch', clock_timestamp()) AS rest, -- which may be for ever
     result
   FROM {table} WHERE key = $1::bytea
 ), made AS (
@@ -75,9 +76,9 @@ WITH held AS MATERIALIZED (
   ON CONFLICT (key) DO NOTHING
   RETURNING fence
 )
-SELECT 1, fence, 0, NULL FROM made
+SELECT 1, fence, 0, 0, NULL FROM made
 UNION ALL
-SELECT outcome, fence, span, result FROM held`),
+SELECT outcome, fence, age, rest, result FROM held`),
 
 		takeOver: in(`
 UPDATE {table} SET state = 1, owner = $2::uuid, fence = greatest(fence + 1, {fence}), fingerprint = $3::bytea, result = NULL,

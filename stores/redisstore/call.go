@@ -63,6 +63,9 @@ func asError(op string, err error) error {
 		return errReply(op, nil)
 	case strings.Contains(text, "WRONGTYPE"), strings.Contains(text, "bad argument"): // to struct.unpack
 		return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf("%s: %w", hint, err)}
+	case strings.Contains(text, "invalid bulk length"):
+		return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf(
+			"the result is too large for the store, whose limit is proto-max-bulk-len: %w", err)}
 	}
 	// A server without scripts quotes the arguments, of which one may be a result.
 	if told, _, quoted := strings.Cut(text, ", with args beginning with"); quoted {

@@ -180,9 +180,12 @@ func (s *Idempotency) Acquire(ctx context.Context, key string, ttl time.Duration
 // CleanupExpired returns 0: Redis removes expired records itself.
 func (s *Idempotency) CleanupExpired(context.Context, int) (int, error) { return 0, nil }
 
-// Ping reports whether Redis answers.
+// Ping reports whether Redis answers and would write: it deletes a key that is of no record. A replica refuses that, and
+// so does a master that cannot save or has too few replicas.
 func (s *Idempotency) Ping(ctx context.Context) error {
-	_, err := s.ask(ctx, func(ctx context.Context) (any, error) { return s.client.Ping(ctx).Result() }, nil)
+	_, err := s.ask(ctx, func(ctx context.Context) (any, error) {
+		return s.client.Del(ctx, s.prefix+"ping").Result()
+	}, nil)
 	return asError("ping", err)
 }
 

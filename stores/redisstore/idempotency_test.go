@@ -487,6 +487,33 @@ func TestClosedClientIsABackendError(t *testing.T) {
 	}
 }
 
+// A replica, and a master that must not write, answer and are of no use.
+func TestServerThatDoesNotWriteIsNotAvailable(t *testing.T) {
+	server := owned(t)
+	client := dial(t, server.URL, once)
+	s := open(t, client)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][]any{{"CONFIG", "SET", "min-replicas-to-write", "1"}, {"REPLICAOF", "127.0.0.1", "1"}} {
+		if err := client.Do(t.Context(), change...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		var unavailable *idempotency.BackendError
+		if err := s.Ping(t.Context()); !errors.As(err, &unavailable) {
+			t.Errorf("%v: got error %v, want a *BackendError", change, err)
+		}
+	}
+}
+
+func TestResultThatIsTooLargeIsNamedAsSuch(t *testing.T) {
+	s := withAnswer(t, answering{err: serverError("ERR Protocol error: invalid bulk length")})
+	err := s.Complete(t.Context(), "k", idempotency.Token{}, []byte("result"), long)
+	if err == nil || !strings.Contains(err.Error(), "the result is too large for the store") {
+		t.Errorf("got error %v, want one that says so", err)
+	}
+}
+
 func TestNobodyListensIsABackendError(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	defer client.Close()
@@ -594,6 +621,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 		{serverError("WRONGTYPE Operation against a key holding the wrong kind of value"), true},
 		{serverError("ERR Error running script (call to f_0123): @user_script:3: WRONGTYPE Operation against a key"), true},
 		{serverError("ERR bad argument #2 to 'unpack' (data string too short) script: 0123, on @user_script:3."), true},
+		{serverError("ERR Protocol error: invalid bulk length"), true},
 		{redis.Nil, true},
 	} {
 		s := withAnswer(t, answering{err: tc.err})
@@ -637,11 +665,20 @@ func TestSpansAreInRange(t *testing.T) {
 		reply []any
 		want  idempotency.Claim
 	}{
-		{[]any{int64(2), int64(7), int64(0), ""}, idempotency.Claim{Outcome: idempotency.InProgress, Fence: 7, RetryAfter: time.Millisecond}},
-		{[]any{int64(2), int64(7), int64(math.MaxInt64), ""}, idempotency.Claim{Outcome: idempotency.InProgress, Fence: 7, RetryAfter: math.MaxInt64}},
-		{[]any{int64(3), int64(7), int64(-5), "v"}, idempotency.Claim{Outcome: idempotency.Done, Fence: 7, Value: []byte("v")}},
-		{[]any{int64(3), int64(7), int64(1500), "v"}, idempotency.Claim{
-			Outcome: idempotency.Done, Fence: 7, Value: []byte("v"), Age: 1500 * time.Microsecond,
+		{[]any{int64(2), int64(7), int64(0), int64(0), ""}, idempotency.Claim{
+			Outcome: idempotency.InProgress, Fence: 7, RetryAfter: time.Millisecond,
+		}},
+		{[]any{int64(2), int64(7), int64(math.MaxInt64), int64(0), ""}, idempotency.Claim{
+			Outcome: idempotency.InProgress, Fence: 7, RetryAfter: math.MaxInt64,
+		}},
+		{[]any{int64(3), int64(7), int64(0), int64(-5), "v"}, idempotency.Claim{
+			Outcome: idempotency.Done, Fence: 7, Value: []byte("v"),
+		}},
+		{[]any{int64(3), int64(7), int64(1), int64(1500), "v"}, idempotency.Claim{
+			Outcome: idempotency.Done, Fence: 7, Value: []byte("v"), Age: 1500 * time.Microsecond, ExpiresIn: time.Microsecond,
+		}},
+		{[]any{int64(3), int64(7), int64(math.MaxInt64), int64(0), "v"}, idempotency.Claim{
+			Outcome: idempotency.Done, Fence: 7, Value: []byte("v"), ExpiresIn: math.MaxInt64,
 		}},
 	} {
 		got := claim(t, withAnswer(t, answering{reply: tc.reply}), idempotency.ClaimRequest{Key: "k", Lease: long})
@@ -663,9 +700,11 @@ func TestQuotedArgumentsAreNotTold(t *testing.T) {
 
 func TestUnexpectedRepliesAreStoreErrors(t *testing.T) {
 	for _, reply := range []any{
-		nil, "s3cr3t", 1.5, []any{}, []any{int64(1)}, []any{int64(0), int64(1), int64(0), ""}, []any{int64(5), int64(1), int64(0), ""},
-		[]any{int64(1), int64(1), int64(0), ""}, []any{int64(2), "s3cr3t", int64(0), ""}, []any{int64(3), int64(1), int64(0), nil},
-		[]any{int64(2), int64(1), "0", ""}, []any{"2", int64(1), int64(0), ""},
+		nil, "s3cr3t", 1.5, []any{}, []any{int64(1)}, []any{int64(0), int64(1), int64(0), int64(0), ""},
+		[]any{int64(5), int64(1), int64(0), int64(0), ""}, []any{int64(1), int64(1), int64(0), int64(0), ""},
+		[]any{int64(2), "s3cr3t", int64(0), int64(0), ""}, []any{int64(3), int64(1), int64(0), int64(0), nil},
+		[]any{int64(2), int64(1), "0", int64(0), ""}, []any{int64(3), int64(1), int64(1), "0", ""},
+		[]any{"2", int64(1), int64(0), int64(0), ""}, []any{int64(2), int64(1), int64(0), ""},
 		[]any{"c", int64(1), int64(1), int64(1), "", nil}, []any{"x", int64(1), int64(1), int64(1), "", "s3cr3t"},
 		[]any{"c", nil, int64(1), int64(1), "", ""}, []any{"c", int64(1), 1.5, int64(1), "", ""}, map[any]any{"s3cr3t": 1},
 	} {

@@ -16,22 +16,24 @@ func parseClaim(reply any, owner string) (idempotency.Claim, error) {
 		return c, nil
 	}
 	r, ok := reply.([]any)
-	if !ok || len(r) != 4 {
+	if !ok || len(r) != 5 {
 		return idempotency.Claim{}, errReply("claim", reply)
 	}
 	outcome, ok1 := r[0].(int64)
 	fence, ok2 := r[1].(int64)
-	span, ok3 := r[2].(int64)
-	value, ok4 := r[3].(string)
-	if !ok1 || !ok2 || !ok3 || !ok4 {
+	left, ok3 := r[2].(int64)
+	age, ok4 := r[3].(int64)
+	value, ok5 := r[4].(string)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
 		return idempotency.Claim{}, errReply("claim", reply)
 	}
 	c := idempotency.Claim{Outcome: idempotency.Outcome(outcome), Fence: fence}
 	switch c.Outcome {
 	case idempotency.InProgress:
-		c.RetryAfter = max(duration(span), time.Millisecond)
+		c.RetryAfter = max(duration(left), time.Millisecond)
 	case idempotency.Done:
-		c.Value, c.Age = []byte(value), max(duration(span), 0) // the server's clock may have been set back
+		c.Value, c.ExpiresIn = []byte(value), duration(left)
+		c.Age = max(duration(age), 0) // the server's clock may have been set back
 	case idempotency.Mismatch:
 	default:
 		return idempotency.Claim{}, errReply("claim", reply)

@@ -57,7 +57,8 @@ type script struct {
 //	KEYS 1 record
 //	ARGV 1 owner, 2 fingerprint, 3 lease in µs, 4 ms until Redis forgets the record, 5 grace in ms
 //	returns the fence of the acquired claim, or else
-//	        outcome as in idempotency.Outcome, fence, µs left of the lease or since the result was stored, result
+//	        outcome as in idempotency.Outcome, fence, µs left of the lease or of the retention (0: for ever),
+//	        µs since the result was stored, result
 var claimScript = script{waits: true, Script: redis.NewScript(readClock + `
 local function claim(fence)
   return struct.pack(` + layout + `, 'p', ARGV[1], fence, now, now + ARGV[3], ARGV[5], 0, #ARGV[2], ARGV[2])
@@ -69,16 +70,16 @@ local record = redis.call('GET', KEYS[1])
 ` + unpackRecord + `
 local live = state ~= 'r' and (deadline == 0 or now < deadline)
 if owner == ARGV[1] and state == 'r' then
-  return {2, fence, 0, ''}
+  return {2, fence, 0, 0, ''}
 elseif owner == ARGV[1] and state == 'p' and live then
   return fence
 elseif live then
   if ARGV[2] ~= '' and fingerprint ~= '' and ARGV[2] ~= fingerprint then
-    return {4, fence, 0, ''}
+    return {4, fence, 0, 0, ''}
   elseif state == 'p' then
-    return {2, fence, deadline - now, ''}
+    return {2, fence, deadline - now, 0, ''}
   end
-  return {3, fence, now - stored, string.sub(record, rest)}
+  return {3, fence, deadline == 0 and 0 or deadline - now, now - stored, string.sub(record, rest)}
 end
 fence = math.max(fence + 1, now)
 redis.call('SET', KEYS[1], claim(fence), 'PX', ARGV[4])

@@ -8,5 +8,5 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t, newPath(t)) }, storetest.RaceKeys(60))
+	storetest.Idempotency(t, func(t *testing.T) idempotency.Store { return open(t, newPath(t)) }, storetest.RaceKeys(raceKeys))
 }

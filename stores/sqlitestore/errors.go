@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"errors"
+	"fmt"
 
 	"modernc.org/sqlite"
 
@@ -15,6 +16,7 @@ const backend = "sqlite" // the name that errors carry
 const (
 	codeBusy         = 5
 	codeCorrupt      = 11
+	codeTooBig       = 18
 	codeNotADatabase = 26
 	busySnapshot     = codeBusy | 2<<8 // of a reader that wants to write, but has read what is outdated: no use to wait
 )
@@ -40,6 +42,8 @@ func asError(op string, err error) error {
 		return err
 	case errors.Is(err, sqlrecord.ErrRow), kind == codeCorrupt, kind == codeNotADatabase:
 		return &idempotency.StoreError{Backend: backend, Op: op, Err: err}
+	case kind == codeTooBig:
+		return &idempotency.StoreError{Backend: backend, Op: op, Err: fmt.Errorf("%w: %w", sqlrecord.ErrTooLarge, err)}
 	default:
 		return &idempotency.BackendError{Backend: backend, Op: op, Err: err}
 	}

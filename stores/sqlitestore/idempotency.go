@@ -183,9 +183,13 @@ func (s *Idempotency) CheckSchema(ctx context.Context) error {
 	return s.bounded(ctx, "schema", func(ctx context.Context) error { return checkSchema(ctx, s.path, s.table) })
 }
 
-// Ping reports whether the file can be read, which it opens if need be.
+// Ping reports whether the file, which it opens if need be, and the table in it can be read. Whether they can be written
+// to only a write would tell, for which it would have to wait for others.
 func (s *Idempotency) Ping(ctx context.Context) error {
-	return s.do(ctx, "ping", func(ctx context.Context, f *file) error { return f.reading(ctx, f.readers.PingContext) })
+	return s.do(ctx, "ping", func(ctx context.Context, f *file) error {
+		_, err := f.look(ctx, [32]byte{})
+		return err
+	})
 }
 
 func (s *Idempotency) record(ctx context.Context, op, key string) (rec idempotency.Record, found bool, err error) {

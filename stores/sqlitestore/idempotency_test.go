@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"modernc.org/sqlite"
+
 	"github.com/steadyfx/steady/internal/sqlrecord"
 	"github.com/steadyfx/steady/patterns"
 	"github.com/steadyfx/steady/patterns/idempotency"
@@ -618,6 +620,51 @@ func TestSchemaIsCheckedAndMade(t *testing.T) {
 	}
 	if err := s.CheckSchema(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// Nothing is done where the table cannot be used.
+func TestTableThatWasDropped(t *testing.T) {
+	s := open(t, newPath(t))
+	ctx := t.Context()
+	c := claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long})
+	alter(t, s, "DROP TABLE idempotency_keys")
+	_, claimErr := s.Acquire(ctx, "k", long)
+	for what, err := range map[string]error{
+		"claim": claimErr, "complete": s.Complete(ctx, "k", c.Token, nil, long), "ping": s.Ping(ctx),
+	} {
+		var unavailable *idempotency.BackendError
+		if !errors.As(err, &unavailable) || !strings.Contains(err.Error(), "no such table") {
+			t.Errorf("%s: got error %v, want a *BackendError that says why", what, err)
+		}
+	}
+}
+
+func TestResultThatIsTooLarge(t *testing.T) {
+	s := open(t, newPath(t))
+	ctx := t.Context()
+	c := claim(t, s, idempotency.ClaimRequest{Key: "k", Lease: long})
+	writer, err := s.Writer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := writer.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const lengthOfValues = 0
+	if _, err := sqlite.Limit(conn, lengthOfValues, 10_000); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Complete(ctx, "k", c.Token, make([]byte, 10_001), long)
+	if wrong(t, err, "complete"); !strings.Contains(err.Error(), "the result is too large for the store") {
+		t.Errorf("got error %v, want one that says so", err)
+	}
+	if err := s.Complete(ctx, "k", c.Token, make([]byte, 5_000), long); err != nil {
+		t.Errorf("a result that fits: %v", err)
 	}
 }
 

@@ -141,8 +141,8 @@ func (s *suite) is(c idempotency.Claim, outcome idempotency.Outcome, what string
 	if (c.RetryAfter != 0) != (outcome == idempotency.InProgress) {
 		s.Errorf("%s: %v with RetryAfter %v", what, outcome, c.RetryAfter)
 	}
-	if outcome != idempotency.Done && (len(c.Value) > 0 || c.Age != 0) {
-		s.Errorf("%s: %v carries a value of %d bytes, aged %v", what, outcome, len(c.Value), c.Age)
+	if outcome != idempotency.Done && (len(c.Value) > 0 || c.Age != 0 || c.ExpiresIn != 0) {
+		s.Errorf("%s: %v carries a value of %d bytes, aged %v, that expires in %v", what, outcome, len(c.Value), c.Age, c.ExpiresIn)
 	}
 }
 

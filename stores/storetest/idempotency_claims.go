@@ -66,6 +66,9 @@ func completedClaimIsDone(s *suite) {
 	if done.Age < 2*time.Millisecond || done.Age > oldest {
 		s.Errorf("got age %v, want the time since the result was stored, at least 5ms and at most %v", done.Age, oldest)
 	}
+	if left := done.ExpiresIn; left < 2*long-oldest || left > 2*long-2*time.Millisecond {
+		s.Errorf("got a result that expires in %v, want what is left of %v, at least %v", left, 2*long, 2*long-oldest)
+	}
 	rec := s.record("k")
 	if rec.Status != idempotency.StatusComplete || string(rec.Value) != "result" || rec.Fence != c.Fence ||
 		string(rec.Fingerprint) != "fp" {

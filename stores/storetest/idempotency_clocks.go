@@ -56,8 +56,8 @@ func clockOfTheClientDoesNotMatter(s *suite) {
 	s.must(s.Complete(s.Context(), "held", held, []byte("done"), long), "complete")
 	done := s.claim("held")
 	s.is(done, idempotency.Done, "claim of a completed key")
-	if done.Age >= long {
-		s.Errorf("a result that was just stored is said to be %v old", done.Age)
+	if done.Age >= long || done.ExpiresIn <= 0 || done.ExpiresIn > long {
+		s.Errorf("a result that was just stored for %v is said to be %v old and to expire in %v", long, done.Age, done.ExpiresIn)
 	}
 
 	rec := s.record("held")

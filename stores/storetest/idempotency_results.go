@@ -25,6 +25,18 @@ func resultExpires(s *suite) {
 	}
 	s.must(s.Complete(s.Context(), "k", second, []byte("new"), long), "complete")
 	s.holds("k", "new", "completed after expiry")
+
+	s.must(s.Set(s.Context(), "soon", nil, short), "set")
+	for range 1000 {
+		c := s.claim("soon")
+		if c.Outcome != idempotency.Done {
+			break
+		}
+		if c.ExpiresIn <= 0 || c.ExpiresIn > short+time.Millisecond {
+			s.Errorf("a result that was stored for %v expires in %v", short, c.ExpiresIn)
+		}
+		<-time.After(time.Millisecond)
+	}
 }
 
 func resultOutlivesTheLease(s *suite) {
@@ -38,9 +50,10 @@ func resultOutlivesTheLease(s *suite) {
 	<-time.After(5 * short)
 	for _, key := range []string{"for long", "for ever", "set for ever", "set again"} {
 		s.holds(key, key, key)
-		s.is(s.claim(key), idempotency.Done, key)
-		if forever := key != "for long"; s.record(key).ExpiresAt.IsZero() != forever {
-			s.Errorf("%s: the record expires at %v", key, s.record(key).ExpiresAt)
+		c := s.claim(key)
+		s.is(c, idempotency.Done, key)
+		if forever := key != "for long"; s.record(key).ExpiresAt.IsZero() != forever || (c.ExpiresIn == 0) != forever {
+			s.Errorf("%s: the record expires at %v, in %v", key, s.record(key).ExpiresAt, c.ExpiresIn)
 		}
 	}
 	c := s.claimWith(idempotency.ClaimRequest{Key: "retained for ever", Lease: short})

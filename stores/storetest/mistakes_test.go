@@ -98,6 +98,14 @@ var mistakes = []mistake{
 				c.Age += short
 			}
 		})},
+	{"done without an end", []string{"CompletedClaimIsDone", "ResultExpires", "ResultOutlivesTheLease"},
+		claims(func(_ idempotency.ClaimRequest, c *idempotency.Claim) { c.ExpiresIn = 0 })},
+	{"done for as long as the claimant would keep it", []string{"CompletedClaimIsDone", "ResultExpires", "ResultOutlivesTheLease"},
+		claims(func(req idempotency.ClaimRequest, c *idempotency.Claim) {
+			if c.Outcome == idempotency.Done {
+				c.ExpiresIn = req.Retention
+			}
+		})},
 	{"completing drops the fingerprint", []string{"CompletedClaimIsDone", "FingerprintIsComparedOnEveryPath"}, // pitfall 2
 		spoil(func(s *spoiled) {
 			s.complete = func(ctx context.Context, key string, token idempotency.Token, value []byte, ttl time.Duration) error {

@@ -25,6 +25,31 @@ var redisKind = kind{
 	ping:     pingRedis,
 }
 
+// redisNodeKind is never borrowed: nobody has a node to spare.
+var redisNodeKind = kind{
+	name:    "Redis",
+	quit:    syscall.SIGTERM,
+	prepare: prepareRedisNode,
+	ping:    pingRedis,
+}
+
+func prepareRedisNode(ctx context.Context, folder, addr string) (command, error) {
+	c, err := prepareRedis(ctx, folder, addr)
+	if err != nil {
+		return command{}, err
+	}
+	bus, err := freeAddr() // else it is the port and 10000, which may be a client's
+	if err != nil {
+		return command{}, err
+	}
+	_, port, err := net.SplitHostPort(bus)
+	if err != nil {
+		return command{}, fmt.Errorf("services: %w", err)
+	}
+	c.args = append(c.args, "--cluster-enabled", "yes", "--cluster-port", port)
+	return c, nil
+}
+
 func prepareRedis(_ context.Context, folder, addr string) (command, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {

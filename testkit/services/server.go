@@ -40,6 +40,13 @@ func Redis(tb TB) *Server {
 	return serve(tb, redisKind)
 }
 
+// RedisNode returns a Redis 7 that is to be a node of a cluster: it has no slots, and knows no other node. It ends with the
+// test. The environment cannot name one.
+func RedisNode(tb TB) *Server {
+	tb.Helper()
+	return serve(tb, redisNodeKind)
+}
+
 // Postgres returns a PostgreSQL, with a database and its superuser. It ends with the test.
 func Postgres(tb TB) *Server {
 	tb.Helper()
