@@ -25,25 +25,35 @@ func (m *Idempotency) shardOf(key digest) uint64 { return key.a & uint64(len(m.s
 //
 // No two shards are ever locked at once, and none when this is called.
 func (m *Idempotency) makeRoom(ctx context.Context, op string, key digest, token idempotency.Token, now int64) error {
-	for again := false; ; {
-		n := m.total.Load()
-		if n < m.max || again {
-			if m.total.CompareAndSwap(n, n+1) {
-				return nil
-			}
-			continue
-		}
-		if m.evict(ctx, now) {
-			return nil
-		}
-		if m.withdraw(key, token) {
-			return &idempotency.BackendError{Backend: backend, Op: op, Err: fmt.Errorf(
-				"full: all of the %d records are claims in progress; raise max_entries above the number of operations "+
-					"that run at once", m.max)}
-		}
-		// What was added has lapsed, and is gone or the claim of another by now: one more than there should be.
-		again = true
+	if m.reserve(ctx, now) {
+		return nil
 	}
+	if m.withdraw(key, token) {
+		return m.errFull(op)
+	}
+	// What was added has lapsed, and is gone or the claim of another by now: one more than there should be, at the most.
+	if !m.reserve(ctx, now) {
+		m.total.Add(1)
+	}
+	return nil
+}
+
+// reserve counts a record more, or forgets one in its place. It reports false if all are claims in progress.
+func (m *Idempotency) reserve(ctx context.Context, now int64) bool {
+	for {
+		n := m.total.Load()
+		if n >= m.max {
+			return m.evict(ctx, now)
+		}
+		if m.total.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (m *Idempotency) errFull(op string) error {
+	return &idempotency.BackendError{Backend: backend, Op: op, Err: fmt.Errorf("full: all of the %d records are claims in "+
+		"progress; raise max_entries above the number of operations that run at once", m.max)}
 }
 
 // withdraw forgets a claim, if it still is that of token.

@@ -249,38 +249,34 @@ func (m *Idempotency) Set(ctx context.Context, key string, value []byte, ttl tim
 		return err
 	}
 	hash, result := m.secret.digest(key), string(value)
-	token, now, added := m.set(hash, result, ttl)
-	if !added {
+	if m.set(hash, result, ttl, false) {
 		return nil
 	}
-	if err := m.makeRoom(ctx, op, hash, token, now); err != nil {
-		return err
+	// A new record is a result as soon as it can be seen, so there must be room for it before.
+	if !m.reserve(ctx, m.now()) {
+		return m.errFull(op)
 	}
-	s, slot, found := m.lock(hash)
-	defer s.mu.Unlock()
-	if found && s.records[slot].claimedBy(token) { // else somebody has set or deleted it after us
-		now = m.now()
-		s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
-	}
+	m.set(hash, result, ttl, true)
 	return nil
 }
 
-// set stores a result in the record of a key. Where there is none, it adds a claim that does not lapse: room has to be
-// made for it before it becomes a result, or it could be the one to go.
-func (m *Idempotency) set(
-	key digest, result string, ttl time.Duration,
-) (token idempotency.Token, now int64, added bool) {
+// set stores a result in the record of a key. Where there is none, it makes one if room is reserved for it, and reports
+// false otherwise.
+func (m *Idempotency) set(key digest, result string, ttl time.Duration, reserved bool) bool {
 	s, slot, found := m.lock(key)
 	defer s.mu.Unlock()
-	if !found {
+	switch {
+	case !found && !reserved:
+		return false
+	case !found:
 		slot = s.add(key)
+	case reserved: // somebody was faster
+		m.total.Add(-1)
 	}
-	now = m.now()
-	token = s.acquire(slot, m.fenceAt(now), now, never, nil)
-	if found {
-		s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
-	}
-	return token, now, !found
+	now := m.now()
+	s.acquire(slot, m.fenceAt(now), now, never, nil)
+	s.complete(slot, m.results.Add(1), now, retained(now, ttl), result)
+	return true
 }
 
 // Delete removes the record of a key.

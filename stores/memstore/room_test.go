@@ -1,9 +1,11 @@
 package memstore
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/steadyfx/steady/hooks"
 	"github.com/steadyfx/steady/patterns/idempotency"
 )
 
@@ -35,5 +37,29 @@ func TestRoomForAClaimThatIsAnothersByNowIsNotWaitedFor(t *testing.T) {
 	claim("b")
 	if m.Has("result") {
 		t.Error("the store has lost count: it holds more than one record")
+	}
+}
+
+// Others saw a claim that nobody had made, while a store that was full made room for a result.
+func TestResultIsNeverSeenAsAClaim(t *testing.T) {
+	var bus hooks.Bus
+	m, err := NewIdempotency(Config{MaxEntries: 1}, WithBus(&bus))
+	if err != nil {
+		t.Fatal(err)
+	}
+	evictions := 0
+	hooks.On(&bus, func(ctx context.Context, _ hooks.IdempotencyEvicted) {
+		evictions++
+		if rec, found, err := m.GetRecord(ctx, "new"); found || err != nil {
+			t.Errorf("got %+v and %v, want no record yet", rec, err)
+		}
+	})
+	for _, key := range []string{"old", "new"} {
+		if err := m.Set(t.Context(), key, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if evictions != 1 || !m.Has("new") || m.Has("old") {
+		t.Errorf("%d evictions, want one, of the old result", evictions)
 	}
 }
