@@ -88,7 +88,7 @@ func openMySQL(p struct {
 		return nil, err
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxIdleConns(16) // two are too few for a service under load
+	db.SetMaxIdleConns(16)                                     // two are too few for a service under load
 	p.Lifecycle.Append(fx.StopHook(func() { _ = db.Close() })) // fails where a connection is broken already
 	return mysqlstore.NewIdempotency(db, mysqlstore.Config{})
 }

@@ -3,7 +3,6 @@ package mysqlstore_test
 import (
 	"crypto/rand"
 	"database/sql"
-	"errors"
 	"net/url"
 	"sync"
 	"testing"
