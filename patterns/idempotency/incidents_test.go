@@ -438,8 +438,8 @@ func TestIncident20KeyBelongsToMethodAndRoute(t *testing.T) {
 	wantEqual(t, "runs", runs.Load(), 3)
 }
 
-// The key was freed on one of the ways out of the handler only. (One that has begun its response before it breaks off is
-// in TestHandlerThatBreaksOffAfterItsResponseHasBegunIsNotRunAgain.)
+// The key was freed on one of the ways out of the handler only. What the client has begun to receive is not made again
+// instead: the key is settled, and not stuck either.
 func TestIncident21EveryWayOutFreesTheKey(t *testing.T) {
 	for name, way := range map[string]http.HandlerFunc{
 		"status":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
@@ -447,6 +447,14 @@ func TestIncident21EveryWayOutFreesTheKey(t *testing.T) {
 		"abort":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"panic(nil)": func(http.ResponseWriter, *http.Request) { panic(nil) }, //nolint:govet // on purpose
 		"goexit":     func(http.ResponseWriter, *http.Request) { runtime.Goexit() },
+		"flushed, then a panic": func(w http.ResponseWriter, _ *http.Request) {
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"large, then a panic": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(make([]byte, 1<<21))
+			panic(http.ErrAbortHandler)
+		},
 		"flushed failure": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			w.(http.Flusher).Flush()
@@ -468,7 +476,11 @@ func TestIncident21EveryWayOutFreesTheKey(t *testing.T) {
 			}()
 			<-ended
 			w := post(h, "k")
-			wantEqual(t, "retry", fmt.Sprintf("%d %q", w.Code, w.Header().Get("Idempotent-Replayed")), `200 ""`)
+			want := `200 ""`
+			if strings.HasSuffix(name, "then a panic") {
+				want = `410 ""`
+			}
+			wantEqual(t, "retry", fmt.Sprintf("%d %q", w.Code, w.Header().Get("Idempotent-Replayed")), want)
 		})
 	}
 }

@@ -81,26 +81,24 @@ func (m *Idempotency) evict(ctx context.Context, now int64) bool {
 	return true
 }
 
-// evictOldest forgets the oldest result, if there is one. Who finds its shard busy takes the next oldest: of several who
-// make room at once, all but one would wait there to find it gone.
+// evictOldest forgets the oldest result, if there is one.
 func (m *Idempotency) evictOldest() bool {
-	for busy, patient := uint32(0), false; ; {
+	for tries := 1; ; tries++ {
 		results := m.results.Load()
-		order := m.oldest(busy)
+		order := m.oldest()
 		if order == noResult {
-			if busy == 0 && m.results.Load() == results {
+			if m.results.Load() == results {
 				return false
 			}
-			busy, patient = 0, true // all are busy, or a claim became a result behind our back
-			continue
+			continue // a claim became a result behind our back
 		}
-		number := order % maxShards
-		s := &m.shards[number]
-		if patient {
+		s := &m.shards[order%maxShards]
+		switch {
+		case s.mu.TryLock():
+		case tries%patience != 0:
+			continue // who holds it may be evicting the same: by now another is the oldest
+		default:
 			s.mu.Lock()
-		} else if !s.mu.TryLock() {
-			busy |= 1 << number
-			continue
 		}
 		evicted := s.evict(order)
 		s.mu.Unlock()
@@ -111,13 +109,14 @@ func (m *Idempotency) evictOldest() bool {
 	}
 }
 
-// oldest returns the order of the oldest result in all shards but the busy ones, or noResult.
-func (m *Idempotency) oldest(busy uint32) uint64 {
+// patience is how often to look for another oldest result before waiting for a shard that is busy.
+const patience = 8
+
+// oldest returns the order of the oldest result, or noResult.
+func (m *Idempotency) oldest() uint64 {
 	oldest := noResult
 	for i := range m.oldestResults {
-		if busy&(1<<i) == 0 {
-			oldest = min(oldest, m.oldestResults[i].Load())
-		}
+		oldest = min(oldest, m.oldestResults[i].Load())
 	}
 	return oldest
 }

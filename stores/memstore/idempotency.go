@@ -19,8 +19,7 @@ const backend = idempotency.MemoryBackend
 // Config says how much an [Idempotency] may hold.
 type Config struct {
 	// MaxEntries is how many records are kept, pending ones included. When a new key needs room, an expired record
-	// goes first, then the result that was stored longest ago, or next to it where several calls need room at the same
-	// time. A pending claim is never evicted. Zero: 10,000.
+	// goes first, then the result that was stored longest ago. A pending claim is never evicted. Zero: 10,000.
 	MaxEntries int
 }
 
